@@ -7,7 +7,6 @@ Everything that is wrong is collected, so that one run of `ironbucket check-conf
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -196,6 +195,8 @@ class _Reader:
 
 
 def _nearest(name: str) -> str:
+    import difflib  # only for those who misspell
+
     near = difflib.get_close_matches(name, [*FIELDS, *_FILE_KEYS], n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else "; 'ironbucket check-config' lists all settings"
 
