@@ -1,6 +1,6 @@
 # run, test and check IronBucket from a fresh clone. Everything is made below .venv and .local; `make clean` removes it.
 #
-#   make run        a cluster of two nodes behind nginx on http://127.0.0.1:20000; Ctrl-C stops it (NODES=3, PORT=..., DATA=...)
+#   make run        a node on http://127.0.0.1:20000; Ctrl-C stops it (PORT=8000, DATA=/srv/try)
 #   make test       all tests that need no virtual hosts (ARGS='-k listing' for some of them)
 #   make check      style, types, and the units' syntax and exposure
 #   make molecule   the roles on real hosts with systemd (root; see molecule/)
@@ -9,7 +9,6 @@
 
 # Debian's own: builds of the same version by others were measured 1.6 times slower
 PYTHON ?= /usr/bin/python3
-NODES ?= 2
 PORT ?= 20000
 DATA ?= .local
 JOBS ?= 2
@@ -22,7 +21,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DELETE_ON_ERROR:
 
 run: .venv/.run
-	@exec $(BIN)/ironbucket local --nodes $(NODES) --port $(PORT) --data $(DATA)
+	@exec $(BIN)/ironbucket local --port $(PORT) --data $(DATA)
 
 test: .venv/.test
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
@@ -53,11 +52,12 @@ clean:
 	    fi; }
 	$(PYTHON) -m venv .venv
 
-# The package is installed as a link to this folder, so that edits are in force at once.
+# The package is installed as a link to this folder, so that edits are in force at once; of the two kinds of link the
+# one that costs no time at each start.
 .venv/.run: .venv/bin/pip setup.py
-	$(BIN)/pip install -q --disable-pip-version-check -e .
+	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e .
 	@touch $@
 
 .venv/.test .venv/.check .venv/.ansible: .venv/.%: .venv/bin/pip setup.py
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[$*]'
+	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[$*]'
 	@touch $@

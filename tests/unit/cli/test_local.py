@@ -74,7 +74,7 @@ def test_a_node_that_ends_before_it_is_ready_is_reported_with_its_words(tmp_path
     process.start()
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
-        with pytest.raises(IronBucketError, match="(?s)status 3.*the reason"):
+        with pytest.raises(IronBucketError, match=r"(?s)status 3.*the reason"):
             local._await_health(silent.getsockname()[1], [process], threading.Event())
 
 
@@ -88,6 +88,6 @@ def test_what_ends_is_started_again_and_given_up_in_the_end(tmp_path: Path, caps
             process.popen.wait()
             return False
 
-    with pytest.raises(IronBucketError, match="(?s)again and again.*the reason"):
+    with pytest.raises(IronBucketError, match=r"(?s)again and again.*the reason"):
         local._watch([process], Impatient())
     assert capsys.readouterr().out.count("starting it again") == 5
