@@ -11,6 +11,7 @@ from __future__ import annotations
 import calendar
 import hashlib
 import hmac
+import operator
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -178,6 +179,11 @@ def encode_path(path: str) -> str:
     return quote(path, safe="/~")
 
 
+#: what a valid signature proves, and what the signatures of chunks build upon: access key, x-amz-content-sha256,
+#: signature, signer, scope (DATE/REGION/SERVICE/aws4_request), timestamp. A plain tuple, for speed.
+Verified = tuple[str, str, str, Signer, str, str]
+
+
 class Authorization(NamedTuple):
     """An Authorization header, taken apart."""
 
@@ -211,7 +217,9 @@ def parse_authorization(text: str) -> Authorization:
     for component in rest.split(","):
         name, separator, value = component.strip(" ").partition("=")
         if not separator or name in fields:
-            raise _malformed("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
+            raise _malformed(
+                "the authorization header requires three components: Credential, SignedHeaders, and Signature."
+            )
         fields[name] = value.strip(" ")
     for name in ("Credential", "SignedHeaders", "Signature"):
         if not fields.get(name):
@@ -226,26 +234,30 @@ def _malformed(reason: str, **details: str) -> AuthorizationHeaderMalformed:
     return AuthorizationHeaderMalformed(f"The authorization header is malformed; {reason}", **details)
 
 
-class Verified(NamedTuple):
-    """What a valid signature proves, and what the signatures of chunks build upon."""
-
-    access_key: str
-    payload: str  # x-amz-content-sha256
-    signature: str
-    signer: Signer
-    scope: str  # DATE/REGION/SERVICE/aws4_request
-    timestamp: str  # YYYYMMDDTHHMMSSZ
-
-
-class _Grant(NamedTuple):
+class _Grant:
     """All that is the same in every request that one credential signs on one day for the same set of headers."""
 
-    access_key: str
-    date: str
-    scope: str
-    signed: tuple[str, ...]
-    names: frozenset[str]
-    signer: Signer
+    __slots__ = ("access_key", "date", "layouts", "scope", "signed", "signer", "template", "values")
+
+    def __init__(self, access_key: str, date: str, scope: str, signed: tuple[str, ...], signer: Signer) -> None:
+        self.access_key = access_key
+        self.date = date
+        self.scope = scope
+        self.signed = signed
+        self.signer = signer
+        #: takes the values of the signed headers; KeyError if one is not there
+        self.values: Callable[[Mapping[str, str]], tuple[str, ...]] = (
+            operator.itemgetter(*signed) if len(signed) > 1 else lambda headers: (headers[signed[0]],)
+        )
+        #: the canonical request after the query: signed headers, their names, payload
+        self.template = (
+            "".join([name.replace("%", "%%") + ":%s\n" for name in signed])
+            + "\n"
+            + ";".join(signed).replace("%", "%%")
+            + "\n"
+        )
+        #: the header names of requests that were found to sign all that must be signed
+        self.layouts: set[tuple[str, ...]] = set()
 
 
 class Verifier:
@@ -269,15 +281,17 @@ class Verifier:
         text = headers["authorization"]
         head, _, signature = text.rpartition("Signature=")
         grant = self._grants.get(head)
-        known = grant is not None
+        usual = True
         if grant is None:
             authorization = parse_authorization(text)
-            known = authorization.signature != signature  # not the usual order: not worth remembering
+            usual = authorization.signature == signature  # in another order it is not worth remembering
             signature = authorization.signature
             grant = self._grant(authorization)
 
         stamp = headers.get("x-amz-date") or _date(headers)
-        self.check_time(stamp, now)
+        signed_at = self._times.get(stamp)
+        if signed_at is None or not -MAX_SKEW <= now - signed_at <= MAX_SKEW:
+            self._check_time(stamp, now)
         if stamp[:8] != grant.date:
             raise _malformed(
                 f'Invalid credential date "{grant.date}". This date is not the same as X-Amz-Date: "{stamp[:8]}".'
@@ -285,22 +299,36 @@ class Verifier:
         payload = headers.get("x-amz-content-sha256")
         if payload is None:
             raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
-        check_signed(headers, grant.names)
+        layout = tuple(headers)
+        if layout not in grant.layouts:
+            check_signed(headers, grant.signed)
 
-        canonical = (
-            f"{method}\n{canonical_path(raw_path)}\n{canonical_query(raw_query)}\n"
-            f"{canonical_headers(headers, grant.signed)}\n{';'.join(grant.signed)}\n{payload}"
-        )
-        to_sign = string_to_sign(stamp, grant.scope, canonical)
-        if not hmac.compare_digest(grant.signer.sign(to_sign.encode()).encode(), signature.encode()):
-            if "expect" in grant.names and "expect" not in headers:  # a proxy has answered it, and dropped it
+        try:
+            rest = grant.template % grant.values(headers)
+        except KeyError:  # signed, and not there
+            rest = ""
+        if not rest or "  " in rest or ": " in rest or " \n" in rest or "\t" in rest:
+            rest = f"{canonical_headers(headers, grant.signed)}\n{';'.join(grant.signed)}\n"
+        canonical = f"{method}\n{canonical_path(raw_path)}\n{raw_query and canonical_query(raw_query)}\n{rest}{payload}"
+        digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
+        to_sign = f"{ALGORITHM}\n{stamp}\n{grant.scope}\n{digest}"
+        if not (signature.isascii() and hmac.compare_digest(grant.signer.sign(to_sign.encode()), signature)):
+            if "expect" in grant.signed and "expect" not in headers:  # a proxy has answered it, and dropped it
                 return self.verify(method, raw_path, raw_query, {**headers, "expect": "100-continue"}, now)
             raise mismatch(grant.access_key, to_sign, signature, canonical)
-        if not known:
+        if layout not in grant.layouts:
+            self._remember(head if usual else "", grant, layout)
+        return grant.access_key, payload, signature, grant.signer, grant.scope, stamp
+
+    def _remember(self, head: str, grant: _Grant, layout: tuple[str, ...]) -> None:
+        """Keep what a valid request has shown."""
+        if head:
             if len(self._grants) >= _CACHED:
                 self._grants.clear()
             self._grants[head] = grant
-        return Verified(grant.access_key, payload, signature, grant.signer, grant.scope, stamp)
+        if len(grant.layouts) >= 16:
+            grant.layouts.clear()
+        grant.layouts.add(layout)
 
     def _grant(self, authorization: Authorization) -> _Grant:
         access_key, date, region, service, terminator, signed, _ = authorization
@@ -315,9 +343,7 @@ class Verifier:
         if terminator != TERMINATOR:
             raise _malformed(f'incorrect terminal "{terminator}". This endpoint uses "{TERMINATOR}".')
         signer = self.signer(access_key, date)
-        return _Grant(
-            access_key, date, f"{date}/{region}/{service}/{TERMINATOR}", signed, frozenset(signed), signer
-        )
+        return _Grant(access_key, date, f"{date}/{region}/{service}/{TERMINATOR}", signed, signer)
 
     def signer(self, access_key: str, date: str) -> Signer:
         """The signer of an access key on a day (YYYYMMDD). Raises InvalidAccessKeyId."""
@@ -332,7 +358,7 @@ class Verifier:
             self._signers[access_key, date] = signer
         return signer
 
-    def check_time(self, stamp: str, now: float) -> None:
+    def _check_time(self, stamp: str, now: float) -> None:
         """Raises RequestTimeTooSkewed, and AccessDenied for what is not a time."""
         signed_at = self._times.get(stamp)
         if signed_at is None:
@@ -351,7 +377,7 @@ class Verifier:
             )
 
 
-def check_signed(headers: Mapping[str, str], names: frozenset[str]) -> None:
+def check_signed(headers: Mapping[str, str], names: Sequence[str]) -> None:
     """The host and every x-amz-* header must be among the signed `names`; AccessDenied otherwise."""
     unsigned = [name for name in headers if name not in names and name.startswith("x-amz-")]
     if unsigned or "host" not in names:

@@ -74,7 +74,6 @@ class Request:
         "raw_path",
         "raw_query",
         "request_id",
-        "resource",
     )
 
     method: str
@@ -85,7 +84,6 @@ class Request:
     raw_query: str
     headers: dict[str, str]  # lower-case names; latin-1 values; repeated ones joined by ","
     host: str
-    resource: str  # the path as sent, for error documents
     request_id: str
     identity: Identity | None  # set once authenticated
     environ: dict[str, Any]
@@ -107,7 +105,7 @@ class Request:
         if not target.startswith("/"):
             target = self._absolute(target)
         raw_path, _, raw_query = target.partition("?")
-        self.raw_path = self.resource = raw_path
+        self.raw_path = raw_path
         self.raw_query = raw_query
         self.query = parse_query(raw_query) if raw_query else {}
 
@@ -125,6 +123,11 @@ class Request:
             raise KeyTooLongError(Size=str(len(key.encode())), MaxSizeAllowed=str(MAX_KEY))
         return self
 
+    @property
+    def resource(self) -> str:
+        """The decoded path, for error documents."""
+        return unquote_to_bytes(self.raw_path.encode("latin-1")).decode("utf-8", "replace")
+
     def _absolute(self, target: str) -> str:
         """The path of an absolute-form target (RFC 9112, 3.2.2), whose authority takes the place of the Host header."""
         scheme, separator, rest = target.partition("://")
@@ -138,16 +141,21 @@ class Request:
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:
     received: list[tuple[bytes, bytes]] | None = environ.get("ironbucket.headers")
-    if received is None:  # another WSGI server
-        headers = {name[5:].lower().replace("_", "-"): environ[name] for name in environ if name.startswith("HTTP_")}
-        for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            if environ.get(name):
-                headers[name.lower().replace("_", "-")] = environ[name]
-        return headers
+    if received is None:
+        return _wsgi_headers(environ)
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in received}
     if len(headers) != len(received):
         joined: dict[str, list[str]] = {}
         for name, value in received:
             joined.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-        headers = {name: ",".join(values) for name, values in joined.items()}
+        headers = {each: ",".join(values) for each, values in joined.items()}
+    return headers
+
+
+def _wsgi_headers(environ: dict[str, Any]) -> dict[str, str]:
+    """The headers as other WSGI servers give them."""
+    headers = {name[5:].lower().replace("_", "-"): environ[name] for name in environ if name.startswith("HTTP_")}
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers[name.lower().replace("_", "-")] = environ[name]
     return headers

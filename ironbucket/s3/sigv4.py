@@ -136,7 +136,7 @@ def _presigned(request: Request, credentials: Credentials, region: str, now: flo
         )
 
     signed = tuple(signed_headers.split(";"))
-    signature.check_signed(headers, frozenset(signed))
+    signature.check_signed(headers, signed)
     hoisted = {name: value for name, value in query.items() if name.startswith("x-amz-")}
     payload = headers.get("x-amz-content-sha256") or query.get("X-Amz-Content-Sha256") or UNSIGNED
     canonical = (
@@ -151,7 +151,7 @@ def _presigned(request: Request, credentials: Credentials, region: str, now: flo
         raise InvalidToken
     for name, value in hoisted.items():
         headers.setdefault(name, value)
-    return signature.Verified(access_key, payload, provided, signer, scope, stamp)
+    return access_key, payload, provided, signer, scope, stamp
 
 
 def _credential(text: str, region: str) -> tuple[str, str, str]:
