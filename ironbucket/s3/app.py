@@ -64,7 +64,7 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
     """Bottle, with S3 in front of its own routes."""
 
     def __init__(self, node: Node, credentials: Credentials) -> None:
-        super().__init__(autojson=False)
+        super().__init__()
         self.node = node
         self.region = node.settings.region
         self.domains = tuple(name.strip() for name in node.settings.domain.split(",") if name.strip())

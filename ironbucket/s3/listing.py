@@ -58,7 +58,7 @@ def list_v1(call: Call) -> Response:
     writer.leaf("Marker", encode(marker))
     if page.truncated and delimiter:
         writer.leaf("NextMarker", encode(page.next_after))
-    _write_limits(writer, call, limit, delimiter, encode, page)
+    _write_limits(writer, limit, delimiter, encode, page)
     _write_entries(writer, call, page, encode, with_owner=True)
     return xml(writer)
 
@@ -82,7 +82,7 @@ def list_v2(call: Call) -> Response:
     if page.truncated:
         writer.leaf("NextContinuationToken", tokens.encode(page.next_after))
     writer.leaf("KeyCount", len(page.entries))
-    _write_limits(writer, call, limit, delimiter, encode, page)
+    _write_limits(writer, limit, delimiter, encode, page)
     _write_entries(writer, call, page, encode, with_owner=query.get("fetch-owner", "").lower() == "true")
     return xml(writer)
 
@@ -101,7 +101,7 @@ def _head(call: Call, encode: Encoder) -> Writer:
     return writer
 
 
-def _write_limits(writer: Writer, call: Call, limit: int, delimiter: str, encode: Encoder, page: Page) -> None:
+def _write_limits(writer: Writer, limit: int, delimiter: str, encode: Encoder, page: Page) -> None:
     writer.leaf("MaxKeys", limit)
     if delimiter:
         writer.leaf("Delimiter", encode(delimiter))
