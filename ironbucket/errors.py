@@ -277,6 +277,10 @@ class NoSuchCORSConfiguration(S3Error):
     """The CORS configuration does not exist"""
 
 
+class NoSuchConfiguration(S3Error):
+    """The specified configuration does not exist."""
+
+
 class NoSuchKey(S3Error):
     """The specified key does not exist."""
 
@@ -338,6 +342,10 @@ class PreconditionFailed(S3Error):
 
 class QuotaExceeded(S3Error):
     """The bucket has reached its quota."""
+
+
+class ReplicationConfigurationNotFoundError(S3Error):
+    """The replication configuration was not found"""
 
 
 class RequestHeaderSectionTooLarge(S3Error):
