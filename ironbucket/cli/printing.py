@@ -55,7 +55,7 @@ class Progress:
         if self._bar is None:
             from tqdm import tqdm  # 60 ms that only a terminal pays
 
-            self._bar = tqdm(unit="", dynamic_ncols=True, file=sys.stderr, leave=False)
+            self._bar = tqdm(desc=what, total=total or None, unit="", dynamic_ncols=True, file=sys.stderr, leave=False)
         self._bar.set_description(what, refresh=False)
         self._bar.total = total or None
         self._bar.update(done - self._bar.n)
