@@ -78,7 +78,7 @@ def _add(state: State, entry: Version) -> Merged:
 def _write_null(state: State, entry: Version) -> Merged:
     holder = _null(state)
     if holder is None:
-        return Merged(_drop_outdated(state, entry.stamp) + (entry,))
+        return Merged((*_drop_outdated(state, entry.stamp), entry))
     newer, older = (entry, holder) if entry.stamp > holder.stamp else (holder, entry)
     rest = _drop_outdated(_without(state, holder), newer.stamp)
     return Merged((*rest, newer), (older,) if older.kind is Kind.OBJECT else (), lost=older)

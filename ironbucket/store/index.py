@@ -169,7 +169,9 @@ def index_errors() -> Iterator[None]:
         if code & 0xFF == sqlite3.SQLITE_IOERR:
             raise ServiceUnavailable(f"The index cannot be read or written just now ({error}).") from error
         if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise IndexDamaged(f"The index is damaged ({error}). Run 'ironbucket recover' to rebuild it from the log.") from error
+            raise IndexDamaged(
+                f"The index is damaged ({error}). Run 'ironbucket recover' to rebuild it from the log."
+            ) from error
         raise
 
 

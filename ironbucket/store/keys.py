@@ -90,7 +90,16 @@ def to_version(
     version, null, ms, logical, origin, size, etag, attributes = row[:8]
     node, epoch = index.origin(connection, origin)
     return Version(
-        bucket, key, version, null != 0, kind, Stamp(ms, logical, node, epoch), size, etag, json.loads(attributes), latest
+        bucket,
+        key,
+        version,
+        null != 0,
+        kind,
+        Stamp(ms, logical, node, epoch),
+        size,
+        etag,
+        json.loads(attributes),
+        latest,
     )
 
 

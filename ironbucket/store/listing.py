@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby
 from heapq import merge
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -47,7 +47,14 @@ def start_key(prefix: bytes, delimiter: bytes, after: bytes) -> bytes:
 
 
 def list_objects(
-    index: Index, connection: sqlite3.Connection, number: int, bucket: str, prefix: str, delimiter: str, after: str, limit: int
+    index: Index,
+    connection: sqlite3.Connection,
+    number: int,
+    bucket: str,
+    prefix: str,
+    delimiter: str,
+    after: str,
+    limit: int,
 ) -> Page:
     """Current live versions. `limit` counts keys and common prefixes together."""
     low, separator = encode_key(prefix), encode_key(delimiter)
