@@ -93,13 +93,17 @@ class _Busy:
 
     def __init__(self, count: int) -> None:
         self._count, self._lock = count, threading.Lock()
+        self._none = threading.Event()
 
     def done(self) -> None:
         with self._lock:
             self._count -= 1
+            if self._count == 0:
+                self._none.set()
 
-    def others(self) -> bool:
-        return self._count > 0
+    def others(self, interval: float) -> bool:
+        """Whether some peer is still being served after `interval` seconds."""
+        return not self._none.wait(interval)
 
 
 def _serve_peer(
@@ -123,9 +127,10 @@ def _serve_peer(
         if first:
             busy.done()
             first = False
-        if not watch and not busy.others():
+        if watch:
+            stop.wait(interval)
+        elif not busy.others(interval):
             return
-        stop.wait(interval)
 
 
 class Shipment:
