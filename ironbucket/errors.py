@@ -78,7 +78,8 @@ class S3Error(IronBucketError):
 
     @property
     def code(self) -> str:
-        return type(self).__name__
+        """The S3 code: the class's name, or that of the class it refines."""
+        return next((cls.__name__ for cls in type(self).__mro__ if S3Error in cls.__bases__), "InternalError")
 
 
 class AccessDenied(S3Error):

@@ -68,8 +68,8 @@ class Applier:
         old = keys.load(self._index, connection, row.number, bucket, key)
         merged = merge(old, record)
         keys.save(connection, row.number, key, old, merged.state, self._origin(connection))
-        for version in merged.freed:
-            self._free(connection, version)
+        for freed in merged.freed:
+            self._free(connection, freed)
         if record.operation in (PUT, DELETE) and not record.attributes.get("versioned"):
             self._note_conflict(connection, record, merged)
         if record.operation == PUT:
@@ -106,16 +106,18 @@ class Applier:
         ).rowcount
         lost = merged.lost
         replaced = record.attributes.get("replaced")
-        if lost is not None and lost.version == record.version and not known:
-            self._ledger(connection, record.bucket, name, lost)
-        elif lost is not None and lost.version not in (record.version, replaced):
+        if (lost is not None and lost.version == record.version and not known) or (
+            lost is not None and lost.version not in (record.version, replaced)
+        ):
             self._ledger(connection, record.bucket, name, lost)
         if replaced is not None and (lost is None or lost.version != replaced):
             found = connection.execute(
                 "DELETE FROM conflicts WHERE bucket = ? AND key = ? AND version = ?", (*place, replaced)
             ).rowcount
             if not found:
-                connection.execute("INSERT OR IGNORE INTO superseded VALUES (?, ?, ?, ?)", (*place, replaced, wall_ms()))
+                connection.execute(
+                    "INSERT OR IGNORE INTO superseded VALUES (?, ?, ?, ?)", (*place, replaced, wall_ms())
+                )
 
     def _ledger(self, connection: sqlite3.Connection, bucket: str, key: bytes, lost: Version) -> None:
         operation = PUT if lost.kind is Kind.OBJECT else DELETE
@@ -138,7 +140,8 @@ def stream_number(connection: sqlite3.Connection, node: str, epoch: str) -> int:
     row = connection.execute("SELECT id FROM streams WHERE node = ? AND epoch = ?", (node, epoch)).fetchone()
     if row is None:
         cursor = connection.execute(
-            "INSERT INTO streams (node, epoch, sequence, chain, segment, offset) VALUES (?, ?, 0, '', 0, 0)", (node, epoch)
+            "INSERT INTO streams (node, epoch, sequence, chain, segment, offset) VALUES (?, ?, 0, '', 0, 0)",
+            (node, epoch),
         )
         return cursor.lastrowid or 0
     return int(row[0])

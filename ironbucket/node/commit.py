@@ -18,7 +18,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from ironbucket import failpoints, fsutil
@@ -72,9 +72,7 @@ class Transaction:
         if self._logical:
             attributes["logical"] = self._logical
         own = self.head(self._own)
-        record = Record(
-            operation, own.node, own.sequence + 1, self._ms, bucket, key, size, etag, attributes, own.epoch
-        )
+        record = Record(operation, own.node, own.sequence + 1, self._ms, bucket, key, size, etag, attributes, own.epoch)
         line, chain = encode(record, own.chain)
         self.append(own, record, line, chain)
         if size is not None:
@@ -228,11 +226,11 @@ class Committer:
         self._files.cut_torn_end(path)
         for settle in transaction.applied.settle:
             settle()
-        own = heads.Head(own.number, own.node, own.epoch, own.sequence, own.chain, -1, own.offset)
+        own = replace(own, segment=-1)  # reopen it, whatever is open
         active = self._files.segment(own) or self._files.begin(
             own, Header(own.node, own.epoch, own.sequence + 1, own.chain)
         )
-        own = heads.replace(own, segment=active.header.first, offset=active.size())
+        own = replace(own, segment=active.header.first, offset=active.size())
         heads.save(connection, own)
         return own
 
@@ -245,7 +243,9 @@ class Committer:
         for pending in transaction.pending.values():
             active = self._files.segment(pending.was)
             if active is None:
-                raise IronBucketError(f"{self._files.active_path(pending.was.node, pending.was.epoch)}: the log is gone")
+                raise IronBucketError(
+                    f"{self._files.active_path(pending.was.node, pending.was.epoch)}: the log is gone"
+                )
             offset = pending.was.offset
             undo.append(lambda active=active, offset=offset: active.truncate(offset))  # type: ignore[misc]
             active.append(b"".join(pending.lines), offset)

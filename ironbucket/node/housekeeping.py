@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ironbucket.clock import wall_ms
@@ -88,7 +89,7 @@ class Housekeeping:
                 return freed
             for (path,) in rows:
                 self._payloads.remove(path)
-            self._committer.submit(lambda transaction, rows=rows: _forget(transaction, rows))
+            self._committer.submit(partial(_forget, rows=rows))
             freed += len(rows)
 
     def _short_of_space(self) -> bool:

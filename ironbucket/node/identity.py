@@ -24,7 +24,7 @@ from ironbucket.clock import wall_ms
 from ironbucket.errors import ConfigurationError
 from ironbucket.wal.reader import tail
 from ironbucket.wal.record import NO_CHAIN, epoch_chain
-from ironbucket.wal.segment import Header, closed_name, read_header, segments
+from ironbucket.wal.segment import Header, read_header, segments
 from ironbucket.wal.stream import ActiveSegment
 
 _STATE = "node.json"
@@ -87,10 +87,7 @@ def _retire(wal_path: str, header: Header, path: str) -> None:
     """A segment of a past epoch moves to where copies of logs lie: from now on it is one."""
     place = os.path.join(os.path.dirname(wal_path), "peers", header.node)
     fsutil.make_directory(place)
-    if path == wal_path:
-        name = f"{header.epoch}.log"
-    else:
-        name = os.path.basename(path).removeprefix("wal-")
+    name = f"{header.epoch}.log" if path == wal_path else os.path.basename(path).removeprefix("wal-")
     os.rename(path, os.path.join(place, name))
     fsutil.sync_directory(place)
     fsutil.sync_directory(os.path.dirname(wal_path))

@@ -60,6 +60,7 @@ def _entry(record: Record, kind: Kind, *, version: str | None = None, null: bool
         attributes={name: value for name, value in attributes.items() if name not in _OF_THE_CHANGE}
         if kind is not Kind.TOMBSTONE
         else {},
+        sequence=record.sequence,
     )
 
 
@@ -78,7 +79,7 @@ def _add(state: State, entry: Version) -> Merged:
 def _write_null(state: State, entry: Version) -> Merged:
     holder = _null(state)
     if holder is None:
-        return Merged(_drop_outdated(state, entry.stamp) + (entry,))
+        return Merged((*_drop_outdated(state, entry.stamp), entry))
     newer, older = (entry, holder) if entry.stamp > holder.stamp else (holder, entry)
     rest = _drop_outdated(_without(state, holder), newer.stamp)
     return Merged((*rest, newer), (older,) if older.kind is Kind.OBJECT else (), lost=older)

@@ -150,9 +150,7 @@ class Uploads:
         done = self._objects.commit(bucket, key, version, size, etag, attributes, conditions, repeated)
         if done.version == version:
             with contextlib.suppress(FileNotFoundError):  # overwritten and collected already
-                self._store.prune(
-                    self._payloads.layout.payload(bucket, key, version), [part.name for part in chosen]
-                )
+                self._store.prune(self._payloads.layout.payload(bucket, key, version), [part.name for part in chosen])
         return done
 
     def _choose(self, upload: Upload, parts: Sequence[Listed]) -> list[Part]:
@@ -270,5 +268,3 @@ def _whole_checksum(
     if declared is not None and declared not in (whole, whole.partition("-")[0]):
         raise BadDigest(f"The {algorithm.upper()} you specified did not match the calculated checksum.")
     return {"checksums": {algorithm: whole}, "checksum_type": upload.checksum_type or "COMPOSITE"}
-
-

@@ -153,7 +153,9 @@ class Objects:
 
         Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match of a key that is not there).
         """
-        return self._committer.submit(lambda transaction: self._delete(transaction, bucket, key, version_id, conditions))
+        return self._committer.submit(
+            lambda transaction: self._delete(transaction, bucket, key, version_id, conditions)
+        )
 
     def delete_many(
         self, bucket: str, targets: Iterable[tuple[str, str | None, Conditions]]
@@ -184,10 +186,10 @@ class Objects:
         check_conditions(conditions, met, key)
         versioning = row.bucket().versioning
         if versioning:
-            attributes = {"version": new_version(), "marker": True}
-            attributes |= {"versioned": True} if versioning == "Enabled" else _replaced(state)
-            transaction.record(DELETE, bucket, key, attributes=attributes)
-            return Deleted("null" if versioning == "Suspended" else attributes["version"], marker=True)
+            version = new_version()
+            kind = {"versioned": True} if versioning == "Enabled" else _replaced(state)
+            transaction.record(DELETE, bucket, key, attributes={"version": version, "marker": True, **kind})
+            return Deleted("null" if versioning == "Suspended" else version, marker=True)
         if met is not None or self._clustered:  # a peer may hold what has not arrived here yet
             transaction.record(DELETE, bucket, key, attributes={"version": new_version(), **_replaced(state)})
         return Deleted()

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ironbucket import fsutil
@@ -160,7 +160,7 @@ def _note_position(index: Index, files: LogFiles, head: Head) -> None:
         chain = active.header.chain if head.sequence + 1 == active.header.first else head.chain
         heads.save(
             connection,
-            heads.replace(
+            replace(
                 head,
                 sequence=max(head.sequence, active.header.first - 1),
                 chain=chain,

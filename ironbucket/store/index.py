@@ -38,12 +38,12 @@ CREATE TABLE IF NOT EXISTS buckets (
     created TEXT NOT NULL, deleted TEXT NOT NULL, configuration TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS objects (
     bucket INTEGER NOT NULL, key BLOB NOT NULL, version TEXT NOT NULL, is_null INTEGER NOT NULL,
-    ms INTEGER NOT NULL, logical INTEGER NOT NULL, origin INTEGER NOT NULL,
+    ms INTEGER NOT NULL, logical INTEGER NOT NULL, origin INTEGER NOT NULL, sequence INTEGER NOT NULL,
     size INTEGER NOT NULL, etag TEXT NOT NULL, attributes TEXT NOT NULL,
     PRIMARY KEY (bucket, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS history (
     bucket INTEGER NOT NULL, key BLOB NOT NULL, version TEXT NOT NULL, is_null INTEGER NOT NULL, kind TEXT NOT NULL,
-    ms INTEGER NOT NULL, logical INTEGER NOT NULL, origin INTEGER NOT NULL,
+    ms INTEGER NOT NULL, logical INTEGER NOT NULL, origin INTEGER NOT NULL, sequence INTEGER NOT NULL,
     size INTEGER NOT NULL, etag TEXT NOT NULL, attributes TEXT NOT NULL,
     PRIMARY KEY (bucket, key, version)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS conflicts (
@@ -169,7 +169,9 @@ def index_errors() -> Iterator[None]:
         if code & 0xFF == sqlite3.SQLITE_IOERR:
             raise ServiceUnavailable(f"The index cannot be read or written just now ({error}).") from error
         if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise IndexDamaged(f"The index is damaged ({error}). Run 'ironbucket recover' to rebuild it from the log.") from error
+            raise IndexDamaged(
+                f"The index is damaged ({error}). Run 'ironbucket recover' to rebuild it from the log."
+            ) from error
         raise
 
 

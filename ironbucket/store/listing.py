@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby
 from heapq import merge
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -47,7 +47,14 @@ def start_key(prefix: bytes, delimiter: bytes, after: bytes) -> bytes:
 
 
 def list_objects(
-    index: Index, connection: sqlite3.Connection, number: int, bucket: str, prefix: str, delimiter: str, after: str, limit: int
+    index: Index,
+    connection: sqlite3.Connection,
+    number: int,
+    bucket: str,
+    prefix: str,
+    delimiter: str,
+    after: str,
+    limit: int,
 ) -> Page:
     """Current live versions. `limit` counts keys and common prefixes together."""
     low, separator = encode_key(prefix), encode_key(delimiter)
@@ -127,7 +134,7 @@ def _walk(
 
 def _object_rows(connection: sqlite3.Connection, number: int, begin: bytes, prefix: bytes) -> Rows:
     return connection.execute(
-        "SELECT key, version, is_null, ms, logical, origin, size, etag, attributes, 'object' FROM objects"
+        "SELECT key, version, is_null, ms, logical, origin, sequence, size, etag, attributes, 'object' FROM objects"
         " WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key",
         (number, begin, past(prefix) if prefix else b"\xff"),
     )
@@ -135,7 +142,7 @@ def _object_rows(connection: sqlite3.Connection, number: int, begin: bytes, pref
 
 def _history_rows(connection: sqlite3.Connection, number: int, begin: bytes, prefix: bytes) -> Rows:
     return connection.execute(
-        "SELECT key, version, is_null, ms, logical, origin, size, etag, attributes, kind FROM history"
+        "SELECT key, version, is_null, ms, logical, origin, sequence, size, etag, attributes, kind FROM history"
         " WHERE bucket = ? AND key >= ? AND key < ? AND kind IN ('object', 'marker') ORDER BY key",
         (number, begin, past(prefix) if prefix else b"\xff"),
     )
@@ -144,7 +151,7 @@ def _history_rows(connection: sqlite3.Connection, number: int, begin: bytes, pre
 def _ordered(
     index: Index, connection: sqlite3.Connection, bucket: str, key: str, rows: list[tuple[Any, ...]]
 ) -> list[Version]:
-    entries = [to_version(index, connection, bucket, key, row[1:], Kind(row[9]), latest=False) for row in rows]
+    entries = [to_version(index, connection, bucket, key, row[1:], Kind(row[10]), latest=False) for row in rows]
     newest = current(entries)
     entries.sort(key=lambda one: one.stamp, reverse=True)
     return [replace(one, is_latest=True) if one is newest else one for one in entries]

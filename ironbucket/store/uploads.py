@@ -55,7 +55,9 @@ class UploadStore:
         directory = self.directory(upload.bucket, upload.upload_id)
         fsutil.make_directory(directory)
         document = asdict(upload)
-        fsutil.replace_file(f"{directory}/{_STATE}", json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        fsutil.replace_file(
+            f"{directory}/{_STATE}", json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        )
 
     def load(self, bucket: str, key: str, upload_id: str) -> Upload:
         """Raises NoSuchUpload, also for the upload of another key."""

@@ -53,9 +53,7 @@ def read_lines(
                 raise InvalidRecord("no line end")
             record, this = decode(raw[:-1], chain, header.epoch)
             if record.sequence != sequence + 1 or record.node != header.node:
-                raise InvalidRecord(
-                    f"{record.node} {record.sequence} where {header.node} {sequence + 1} has to come"
-                )
+                raise InvalidRecord(f"{record.node} {record.sequence} where {header.node} {sequence + 1} has to come")
         except InvalidRecord as error:
             if _valid_line_follows(source, header):
                 raise LogDamaged(path, offset, str(error)) from None
