@@ -7,7 +7,7 @@ API_UploadPartCopy.html, API_CompleteMultipartUpload.html.
 from __future__ import annotations
 
 from ironbucket import checksums
-from ironbucket.errors import InvalidArgument, InvalidRequest, MalformedXML
+from ironbucket.errors import InvalidRequest, MalformedXML
 from ironbucket.node.body import Expected
 from ironbucket.s3 import attributes, conditions, ranges
 from ironbucket.s3.call import LARGE_DOCUMENT, MAX_PARTS, Call, parse_integer, part_number
