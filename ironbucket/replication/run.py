@@ -72,7 +72,10 @@ def replicate(settings: Settings, *, watch: bool = False, stop: threading.Event 
     busy = _Busy(len(state.peers))
     threads = [
         threading.Thread(
-            target=_serve_peer, args=(settings, local, state, cursor, busy, watch, stop), name=cursor.address, daemon=True
+            target=_serve_peer,
+            args=(settings, local, state, cursor, busy, watch, stop),
+            name=cursor.address,
+            daemon=True,
         )
         for cursor in state.peers.values()
     ]
@@ -247,5 +250,3 @@ def _missing(local: Local, cursor: Cursor, head: Head) -> Iterator[Line]:
     path = local.files.active_path(head.node, head.epoch)
     after = max(cursor.sequence(f"{head.node}/{head.epoch}"), (oldest(path, head.epoch) or 1) - 1)
     return read_stream(path, head.epoch, after)
-
-
