@@ -48,7 +48,9 @@ def test_secrets_come_by_credential_only(unit: Path) -> None:
 
 def test_replicator_may_write_its_state_and_nothing_else() -> None:
     lines = settings(UNITS / "ironbucket-replicator.service")
-    assert [line for line in lines if line.startswith("ReadWritePaths=")] == ["ReadWritePaths=/var/lib/ironbucket/state"]
+    assert [line for line in lines if line.startswith("ReadWritePaths=")] == [
+        "ReadWritePaths=/var/lib/ironbucket/state"
+    ]
     assert not [line for line in lines if line.startswith(("StateDirectory=", "CacheDirectory=", "LogsDirectory="))]
 
 
