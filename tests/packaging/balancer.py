@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -161,6 +162,19 @@ class Balancer:
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait()
+
+    def _workers(self) -> list[int]:
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    def stall(self) -> None:
+        """Stop nginx in its tracks; the kernel goes on taking what clients send."""
+        for worker in self._workers():
+            os.kill(worker, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for worker in self._workers():
+            os.kill(worker, signal.SIGCONT)
 
     def errors(self) -> str:
         return (self.directory / "error.log").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -109,15 +110,27 @@ def test_a_read_that_its_node_did_not_answer_goes_to_the_other(
     [
         ("PUT", b"small", {}),
         ("PUT", b"", {}),
-        ("PUT", bytes(99_999), {}),
         ("PUT", bytes(100_000), {}),
+        ("PUT", bytes(999_999), {}),
+        ("PUT", bytes(1_000_000), {}),
         ("PUT", bytes(4 * MIB), {}),
         ("PUT", b"5\r\nchunk\r\n2\r\ned\r\n0\r\n\r\n", {"Transfer_Encoding": "chunked"}),
         ("DELETE", None, {}),
         ("POST", b"<Delete/>", {}),
         ("POST", None, {}),
     ],
-    ids=["small", "empty", "largest-small", "smallest-large", "large", "chunked", "delete", "post", "post-empty"],
+    ids=[
+        "small",
+        "empty",
+        "medium",
+        "largest-small",
+        "smallest-large",
+        "large",
+        "chunked",
+        "delete",
+        "post",
+        "post-empty",
+    ],
 )
 def test_a_write_that_was_sent_is_never_sent_again(
     start: Start, backends: list[Backend], method: str, body: Any, headers: dict[str, str]
@@ -128,6 +141,27 @@ def test_a_write_that_was_sent_is_never_sent_again(
     status, said = ask(balancer, method, "/b/k", body, **headers)
     assert status == 503
     assert b"<Code>ServiceUnavailable</Code>" in said
+    assert total(backends) == 1
+
+
+@pytest.mark.parametrize("size", [1000, 100_000, 655_000, 999_999, 1_000_000])
+def test_a_put_that_arrived_before_nginx_looked_is_never_sent_again(
+    start: Start, backends: list[Backend], size: int
+) -> None:
+    balancer = start()
+    mine, _ = first(balancer, backends)
+    mine.hangs_up = True
+    balancer.stall()
+    with socket.create_connection(("127.0.0.1", balancer.port), timeout=30) as client:
+        sender = threading.Thread(
+            target=client.sendall,
+            args=(b"PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-Length: %d\r\n\r\n" % size + bytes(size),),
+        )
+        sender.start()
+        sender.join(0.2)  # as much as fits between the two is there now
+        balancer.resume()
+        assert client.recv(12) == b"HTTP/1.1 503"
+        sender.join()
     assert total(backends) == 1
 
 
