@@ -78,7 +78,8 @@ class S3Error(IronBucketError):
 
     @property
     def code(self) -> str:
-        return type(self).__name__
+        """The S3 code: the class's name, or that of the class it refines."""
+        return next((cls.__name__ for cls in type(self).__mro__ if S3Error in cls.__bases__), "InternalError")
 
 
 class AccessDenied(S3Error):
@@ -228,6 +229,10 @@ class MalformedPolicy(S3Error):
     """The policy is not valid."""
 
 
+class MalformedTrailerError(S3Error):
+    """The request contained trailing data that was not well-formed or did not conform to our published schema."""
+
+
 class MalformedXML(S3Error):
     """The XML you provided was not well-formed or did not validate against our published schema"""
 
@@ -270,6 +275,10 @@ class NoSuchBucketPolicy(S3Error):
 
 class NoSuchCORSConfiguration(S3Error):
     """The CORS configuration does not exist"""
+
+
+class NoSuchConfiguration(S3Error):
+    """The specified configuration does not exist."""
 
 
 class NoSuchKey(S3Error):
@@ -333,6 +342,10 @@ class PreconditionFailed(S3Error):
 
 class QuotaExceeded(S3Error):
     """The bucket has reached its quota."""
+
+
+class ReplicationConfigurationNotFoundError(S3Error):
+    """The replication configuration was not found"""
 
 
 class RequestHeaderSectionTooLarge(S3Error):
