@@ -87,7 +87,8 @@ def read(parser: HeadParser, base: dict[str, Any]) -> Request:
     if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
         length = _length(environ, http11)
     expects = "HTTP_EXPECT" in environ and http11 and _expects(environ["HTTP_EXPECT"])
-    return Request(method, environ, request_id, http11, parser.keep_alive(), length, expects and length != 0)
+    keep_alive = _keeps_alive(environ["HTTP_CONNECTION"], http11) if "HTTP_CONNECTION" in environ else http11
+    return Request(method, environ, request_id, http11, keep_alive, length, expects and length != 0)
 
 
 def _learn(name: bytes) -> tuple[str | None, bytes]:
@@ -138,6 +139,12 @@ def _length(environ: dict[str, Any], http11: bool) -> int | None:
     if not (length.isascii() and length.isdigit() and len(length) < 20):
         raise bad_request("The Content-Length is not valid.")
     return int(length)
+
+
+def _keeps_alive(connection: str, http11: bool) -> bool:
+    """RFC 9112 9.3."""
+    options = {option.strip().lower() for option in connection.split(",")}
+    return "close" not in options and (http11 or "keep-alive" in options)
 
 
 def _expects(value: str) -> bool:
