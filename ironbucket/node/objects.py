@@ -90,7 +90,8 @@ class Objects:
     ) -> Version:
         """Store what `source` holds under another name (or its own, with other attributes).
 
-        A payload that is one file is linked, not copied: payloads are immutable. The parts of a multipart object are joined.
+        A payload that is one file is linked, not copied: payloads are immutable. The parts of a multipart object
+        are joined.
         """
         self._buckets.get(bucket)
         version = new_version()
@@ -214,7 +215,7 @@ class Objects:
         def change(transaction: Transaction) -> Version:
             row = existing(transaction.connection, bucket)
             state = keys.load(self._index, transaction.connection, row.number, bucket, key)
-            target = _readable(state, bucket, key, version_id)
+            target = _readable(state, key, version_id)
             attributes: dict[str, Any] = {"of": target.version, "of_stamp": list(target.stamp), "kind": kind}
             if not target.null:
                 attributes["versioned"] = True
@@ -257,7 +258,7 @@ class Objects:
                 if found is not None:
                     return found
             row = existing(connection, bucket)
-            return _readable(keys.load(self._index, connection, row.number, bucket, key), bucket, key, version_id)
+            return _readable(keys.load(self._index, connection, row.number, bucket, key), key, version_id)
 
     def payload(self, version: Version, start: int = 0, length: int | None = None) -> Payload:
         """The bytes of a version, open. Raises InternalError (missing or damaged), ServiceUnavailable."""
@@ -402,7 +403,7 @@ def _find(state: keys.State, version_id: str) -> Version | None:
     return None
 
 
-def _readable(state: keys.State, bucket: str, key: str, version_id: str | None) -> Version:
+def _readable(state: keys.State, key: str, version_id: str | None) -> Version:
     found = keys.current(state) if version_id is None else _find(state, version_id)
     if found is None:
         if version_id is not None:
