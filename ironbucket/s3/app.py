@@ -67,7 +67,7 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         super().__init__()
         self.node = node
         self.region = node.settings.region
-        self.domains = tuple(name.strip() for name in node.settings.domain.split(",") if name.strip())
+        self.domains = tuple(name.lower() for name in node.settings.domains)
         self.config["credentials"] = credentials
         #: x-amz-id-2: which node answered, in a form that says nothing about it to others
         self.host_id = base64.b64encode(hashlib.sha256(node.settings.node_id.encode()).digest()).decode()

@@ -6,11 +6,11 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 
 from ironbucket import checksums, errors
 from ironbucket.clock import Stamp
+from ironbucket.config import Settings
 from ironbucket.node.body import Attributes, Conditions, Expected
 from ironbucket.store.model import Bucket, CommonPrefix, Kind, Page, Part, Upload, Version
 
@@ -77,7 +77,7 @@ def describe(attributes: Attributes) -> dict[str, Any]:
 
 class FakeNode:
     def __init__(self, region: str = "us-east-1", domain: str = "") -> None:
-        self.settings = SimpleNamespace(region=region, domain=domain, node_id="node-1")
+        self.settings = Settings(region=region, domain=domain, node_id="node-1")
         self.clock = itertools.count(1_700_000_000_000, 1500)
         self.names = itertools.count()
         self.stored: dict[str, Bucket] = {}
