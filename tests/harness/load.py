@@ -60,7 +60,9 @@ class Session:
 class Writer(threading.Thread):
     """Puts, overwrites, copies, uploads in parts and deletes its own keys until told to stop."""
 
-    def __init__(self, number: int, client: RawClient, bucket: str, ledger: Ledger, sizes: Iterable[int] = SIZES) -> None:
+    def __init__(
+        self, number: int, client: RawClient, bucket: str, ledger: Ledger, sizes: Iterable[int] = SIZES
+    ) -> None:
         super().__init__(name=f"writer-{number}", daemon=True)
         self.number, self.bucket, self.ledger = number, bucket, ledger
         self.session = Session(client)
@@ -75,7 +77,7 @@ class Writer(threading.Thread):
         try:
             while not self.stopping.is_set():
                 self._step()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits for this one
             self.failure = error
         finally:
             self.session.close()
@@ -171,7 +173,9 @@ class Load:
             if writer.failure is not None:
                 raise writer.failure
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
         if error is None:
             self._raise()

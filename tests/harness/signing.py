@@ -65,7 +65,14 @@ class Signer:
         return _hmac(_hmac(_hmac(key, self.region), self.service), "aws4_request")
 
     def signature(
-        self, method: str, path: str, query: str, headers: Mapping[str, str], signed: Sequence[str], digest: str, at: str
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        signed: Sequence[str],
+        digest: str,
+        at: str,
     ) -> str:
         """The signature over a canonical request; `path` and `query` are raw, `signed` lower-case names in order."""
         pairs = sorted(
@@ -82,7 +89,9 @@ class Signer:
                 digest,
             ]
         )
-        text = "\n".join(["AWS4-HMAC-SHA256", at, self.scope(at), _sha256(canonical.encode("utf-8", "surrogateescape"))])
+        text = "\n".join(
+            ["AWS4-HMAC-SHA256", at, self.scope(at), _sha256(canonical.encode("utf-8", "surrogateescape"))]
+        )
         return _hmac(self.signing_key(at), text).hex()
 
     def header(
