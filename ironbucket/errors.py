@@ -228,6 +228,10 @@ class MalformedPolicy(S3Error):
     """The policy is not valid."""
 
 
+class MalformedTrailerError(S3Error):
+    """The request contained trailing data that was not well-formed or did not conform to our published schema."""
+
+
 class MalformedXML(S3Error):
     """The XML you provided was not well-formed or did not validate against our published schema"""
 

@@ -51,17 +51,17 @@ class Version:
     @property
     def headers(self) -> Mapping[str, str]:
         """Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires: lower-case names."""
-        return self.attributes.get("headers", {})
+        return dict(self.attributes.get("headers", {}))
 
     @property
     def metadata(self) -> Mapping[str, str]:
         """User metadata: names without x-amz-meta-, lower case."""
-        return self.attributes.get("meta", {})
+        return dict(self.attributes.get("meta", {}))
 
     @property
     def checksums(self) -> Mapping[str, str]:
         """Algorithm (crc32, crc32c, crc64nvme, sha1, sha256) -> base64 value, with -N for COMPOSITE."""
-        return self.attributes.get("checksums", {})
+        return dict(self.attributes.get("checksums", {}))
 
     @property
     def checksum_type(self) -> str:
@@ -83,7 +83,7 @@ class Version:
 
     @property
     def tags(self) -> Mapping[str, str]:
-        return self.attributes.get("tags", {})
+        return dict(self.attributes.get("tags", {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Bucket:
 
     @property
     def versioning(self) -> str:
-        """"", "Enabled" or "Suspended"."""
+        """ "", "Enabled" or "Suspended"."""
         return str(self.configuration.get("versioning", ""))
 
 

@@ -1,0 +1,148 @@
+"""How far each log has been applied: the rows of `streams`, and the files that they speak of.
+
+A head is a position: (sequence, chain hash) of the last record that the index knows, and where its line ends.
+All heads together are the node's vector.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ironbucket import fsutil
+from ironbucket.errors import LogBehindIndex
+from ironbucket.node.apply import stream_number
+from ironbucket.wal.reader import Line, Torn, read_stream, tail
+from ironbucket.wal.record import NO_CHAIN
+from ironbucket.wal.segment import Header
+from ironbucket.wal.stream import ActiveSegment
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The applied end of one stream."""
+
+    number: int  # row of `streams`
+    node: str
+    epoch: str
+    sequence: int
+    chain: str
+    segment: int  # first sequence of the active segment
+    offset: int  # end of the last applied line in it
+
+    def after(self, sequence: int, chain: str, offset: int) -> Head:
+        return replace(self, sequence=sequence, chain=chain, offset=offset)
+
+
+def load(connection: sqlite3.Connection, node: str, epoch: str) -> Head:
+    """The head of a stream, which begins to exist if it is new."""
+    number = stream_number(connection, node, epoch)
+    row = connection.execute("SELECT sequence, chain, segment, offset FROM streams WHERE id = ?", (number,)).fetchone()
+    return Head(number, node, epoch, row[0], row[1] or NO_CHAIN, row[2], row[3])
+
+
+def load_all(connection: sqlite3.Connection) -> list[Head]:
+    return [
+        Head(row[0], row[1], row[2], row[3], row[4] or NO_CHAIN, row[5], row[6])
+        for row in connection.execute(
+            "SELECT id, node, epoch, sequence, chain, segment, offset FROM streams ORDER BY node, epoch"
+        )
+    ]
+
+
+def save(connection: sqlite3.Connection, head: Head) -> None:
+    connection.execute(
+        "UPDATE streams SET sequence = ?, chain = ?, segment = ?, offset = ? WHERE id = ?",
+        (head.sequence, head.chain, head.segment, head.offset, head.number),
+    )
+
+
+class LogFiles:
+    """Where the logs of all nodes lie, and their open active segments. One per process; used under the log's lock."""
+
+    def __init__(self, wal_path: str, node: str, epoch: str) -> None:
+        """`epoch` is the one that this node writes in."""
+        self.wal_path, self.node, self.own_epoch = wal_path, node, epoch
+        self.directory = os.path.dirname(wal_path)
+        self._open: dict[tuple[str, str], ActiveSegment] = {}
+
+    def active_path(self, node: str, epoch: str) -> str:
+        """The active segment of this node's log, or of the copy of another's. Past epochs of this node are copies too."""
+        if node == self.node and epoch == self.own_epoch:
+            return self.wal_path
+        return os.path.join(self.directory, "peers", node, f"{epoch}.log")
+
+    def segment(self, head: Head) -> ActiveSegment | None:
+        """The open active segment of a stream, reopened when another process has rotated it; None when there is none."""
+        place = (head.node, head.epoch)
+        active = self._open.get(place)
+        if active is not None and active.header.first == head.segment:
+            return active
+        if active is not None:
+            active.close()
+            del self._open[place]
+        try:
+            active = ActiveSegment.open(self.active_path(*place))
+        except FileNotFoundError:
+            return None
+        self._open[place] = active
+        return active
+
+    def begin(self, head: Head, header: Header) -> ActiveSegment:
+        """The first segment of a stream."""
+        active = ActiveSegment.create(self.active_path(head.node, head.epoch), header)
+        self._open[head.node, head.epoch] = active
+        return active
+
+    def rotate(self, head: Head) -> Head:
+        """Close the active segment behind `head`, whose line is its last."""
+        active = self._open[head.node, head.epoch].rotate(head.sequence + 1, head.chain)
+        self._open[head.node, head.epoch] = active
+        return replace(head, segment=active.header.first, offset=active.start)
+
+    def unapplied(self, head: Head) -> Iterator[Line]:
+        """The lines that are in the log and not in the index. Raises LogDamaged, LogBehindIndex."""
+        path = self.active_path(head.node, head.epoch)
+        last = None
+        for last in read_stream(path, head.epoch, head.sequence):
+            yield last
+        if last is None and os.path.exists(path):
+            _, line, _ = tail(path)
+            if line is not None and line.record.sequence < head.sequence:
+                raise LogBehindIndex
+
+    def cut_torn_end(self, path: str) -> str | None:
+        """Set the remnant of an append that was cut short aside and cut it off. Returns where it was kept.
+
+        Raises LogDamaged when what is wrong is not at the end.
+        """
+        try:
+            tail(path)
+        except Torn as torn:
+            with open(path, "r+b") as log:
+                log.seek(torn.offset)
+                rest = log.read()
+                kept = f"{path}.torn-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{torn.offset}"
+                fsutil.replace_file(kept, rest)
+                log.truncate(torn.offset)
+                os.fsync(log.fileno())
+            return kept
+        return None
+
+    def close(self) -> None:
+        for active in self._open.values():
+            active.close()
+        self._open.clear()
+
+
+def at_end(head: Head, active: ActiveSegment) -> bool:
+    """Whether the index knows all that the log holds. Raises LogBehindIndex when it knows more."""
+    if active.header.first != head.segment:
+        return False
+    size = active.size()
+    if size < head.offset:
+        raise LogBehindIndex
+    return size == head.offset

@@ -1,0 +1,416 @@
+"""Objects: what a PUT, a GET, a DELETE and a copy mean. Bytes first, then one decision under the log's lock."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ironbucket import checksums, fsutil
+from ironbucket.errors import (
+    BadDigest,
+    IncompleteBody,
+    InvalidRequest,
+    MethodNotAllowed,
+    NoSuchKey,
+    NoSuchVersion,
+    PreconditionFailed,
+    S3Error,
+    XAmzContentSHA256Mismatch,
+)
+from ironbucket.node.body import Attributes, Body, Conditions, Expected
+from ironbucket.node.buckets import Buckets, existing
+from ironbucket.node.commit import Committer, Transaction
+from ironbucket.store import keys, listing
+from ironbucket.store.buckets import BucketRow
+from ironbucket.store.index import Index, index_errors
+from ironbucket.store.model import Kind, Page, Part, Version
+from ironbucket.store.paths import new_version
+from ironbucket.store.payloads import Payload, Payloads
+from ironbucket.store.receive import Received
+from ironbucket.wal.record import DELETE, DELETE_METADATA, PUT, UPDATE_METADATA
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion did, in S3's terms."""
+
+    version_id: str | None = None  # of the marker that was made, or of the version that was removed
+    marker: bool = False  # a delete marker was made or removed
+
+
+class Objects:
+    """Operations on objects."""
+
+    def __init__(
+        self, index: Index, payloads: Payloads, committer: Committer, buckets: Buckets, *, clustered: bool
+    ) -> None:
+        self._index, self._payloads, self._committer, self._buckets = index, payloads, committer, buckets
+        self._clustered = clustered
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        body: Body,
+        expected: Expected,
+        attributes: Attributes,
+        conditions: Conditions = Conditions(),
+    ) -> Version:
+        """Store an object. It is durable, and visible, when this returns.
+
+        Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match), IncompleteBody, BadDigest,
+        XAmzContentSHA256Mismatch, StorageFull, and what reading `body` raises. After any of them nothing has changed.
+        """
+        self._buckets.get(bucket)  # before the bytes; decided again under the lock
+        version = new_version()
+        with self.staged(bucket, key, version):
+            with fsutil.storage_errors():
+                received = self._payloads.stage(bucket, key, version, body, algorithms(expected))
+            found = verify(expected, received, body)
+            kept = document(attributes)
+            if found:
+                kept |= {"checksums": found, "checksum_type": "FULL_OBJECT"}
+            etag = received.digests["md5"].hex()
+            return self.commit(bucket, key, version, received.size, etag, kept, conditions)
+
+    def copy(
+        self,
+        source: Version,
+        bucket: str,
+        key: str,
+        attributes: Attributes,
+        conditions: Conditions = Conditions(),
+        checksum_algorithm: str = "",
+    ) -> Version:
+        """Store what `source` holds under another name (or its own, with other attributes).
+
+        A payload that is one file is linked, not copied: payloads are immutable. The parts of a multipart object are joined.
+        """
+        self._buckets.get(bucket)
+        version = new_version()
+        wanted = checksum_algorithm or next(iter(source.checksums), "")
+        with self.staged(bucket, key, version):
+            kept = document(attributes)
+            known = {wanted: source.checksums[wanted]} if wanted in source.checksums else {}
+            linkable = not source.parts and (not wanted or wanted in known)
+            with fsutil.storage_errors():
+                linked = linkable and self._payloads.stage_link(source, bucket, key, version)
+                if linked:
+                    etag = source.etag
+                else:
+                    names = ["md5", *([wanted] if wanted else [])]
+                    with self.payload(source) as payload:
+                        body = PayloadBody(payload)
+                        received = self._payloads.stage(bucket, key, version, body, names)
+                    if received.size != source.size:
+                        raise IncompleteBody
+                    etag = received.digests["md5"].hex()
+                    known = {wanted: checksums.encode(received.digests[wanted])} if wanted else {}
+            if known:
+                kept |= {"checksums": known, "checksum_type": "FULL_OBJECT"}
+            return self.commit(bucket, key, version, source.size, etag, kept, conditions)
+
+    def commit(
+        self,
+        bucket: str,
+        key: str,
+        version: str,
+        size: int,
+        etag: str,
+        attributes: dict[str, Any],
+        conditions: Conditions,
+        settled: Callable[[Transaction], Version | None] = lambda _: None,
+    ) -> Version:
+        """Decide under the lock, and record a staged payload as a version of its key.
+
+        `settled` may find that the same write was committed before; its answer is then the result.
+        """
+
+        def change(transaction: Transaction) -> Version:
+            row = existing(transaction.connection, bucket)
+            repeated = settled(transaction)
+            if repeated is not None:
+                return repeated
+            state = keys.load(self._index, transaction.connection, row.number, bucket, key)
+            met = keys.current(state)
+            check_conditions(conditions, met, key)
+            kept = attributes | {"version": version} | _place(row, state)
+            transaction.record(PUT, bucket, key, size, etag, kept)
+            return self._entry(transaction.connection, row, bucket, key, version)
+
+        return self._committer.submit(change)
+
+    def delete(
+        self, bucket: str, key: str, version_id: str | None = None, conditions: Conditions = Conditions()
+    ) -> Deleted:
+        """Delete a key (a marker, when versioning is on) or one version for good. What is not there is deleted too.
+
+        Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match of a key that is not there).
+        """
+        return self._committer.submit(
+            lambda transaction: self._delete(transaction, bucket, key, version_id, conditions)
+        )
+
+    def delete_many(
+        self, bucket: str, targets: Iterable[tuple[str, str | None, Conditions]]
+    ) -> list[Deleted | S3Error]:
+        """Several deletions in one commit, each with its own outcome, in the order given. Raises NoSuchBucket."""
+
+        def change(transaction: Transaction) -> list[Deleted | S3Error]:
+            existing(transaction.connection, bucket)
+            outcomes: list[Deleted | S3Error] = []
+            for key, version_id, conditions in targets:
+                try:
+                    outcomes.append(self._delete(transaction, bucket, key, version_id, conditions))
+                except S3Error as error:
+                    outcomes.append(error)
+            return outcomes
+
+        return self._committer.submit(change)
+
+    def _delete(
+        self, transaction: Transaction, bucket: str, key: str, version_id: str | None, conditions: Conditions
+    ) -> Deleted:
+        row = existing(transaction.connection, bucket)
+        state = keys.load(self._index, transaction.connection, row.number, bucket, key)
+        met = keys.current(state)
+        if version_id is not None:
+            check_conditions(conditions, _find(state, version_id), key)
+            return self._remove(transaction, row, state, key, version_id)
+        check_conditions(conditions, met, key)
+        versioning = row.bucket().versioning
+        if versioning:
+            version = new_version()
+            kind = {"versioned": True} if versioning == "Enabled" else _replaced(state)
+            transaction.record(DELETE, bucket, key, attributes={"version": version, "marker": True, **kind})
+            return Deleted("null" if versioning == "Suspended" else version, marker=True)
+        if met is not None or self._clustered:  # a peer may hold what has not arrived here yet
+            transaction.record(DELETE, bucket, key, attributes={"version": new_version(), **_replaced(state)})
+        return Deleted()
+
+    def _remove(
+        self, transaction: Transaction, row: BucketRow, state: keys.State, key: str, version_id: str
+    ) -> Deleted:
+        found = _find(state, version_id)
+        if found is not None:
+            attributes: dict[str, Any] = {"version": new_version(), **_replaced(state)}
+            if not found.null:
+                attributes = {"removes": found.version, "versioned": True}
+            transaction.record(DELETE, row.name, key, attributes=attributes)
+        return Deleted(version_id, marker=found is not None and found.kind is Kind.DELETE_MARKER)
+
+    def update(self, bucket: str, key: str, version_id: str | None, kind: str, value: Any) -> Version:
+        """Set (or with None remove) one kind of metadata of a version: tags, acl, retention, legal_hold.
+
+        Raises NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker).
+        """
+
+        def change(transaction: Transaction) -> Version:
+            row = existing(transaction.connection, bucket)
+            state = keys.load(self._index, transaction.connection, row.number, bucket, key)
+            target = _readable(state, bucket, key, version_id)
+            attributes: dict[str, Any] = {"of": target.version, "of_stamp": list(target.stamp), "kind": kind}
+            if not target.null:
+                attributes["versioned"] = True
+            if value is not None:
+                attributes["value"] = value
+            operation = DELETE_METADATA if value is None else UPDATE_METADATA
+            transaction.record(operation, bucket, key, attributes=attributes)
+            return self._entry(transaction.connection, row, bucket, key, target.version)
+
+        return self._committer.submit(change)
+
+    def _entry(self, connection: sqlite3.Connection, row: BucketRow, bucket: str, key: str, version: str) -> Version:
+        state = keys.load(self._index, connection, row.number, bucket, key)
+        found = next((one for one in state if one.version == version), None)
+        if found is None:
+            raise NoSuchVersion(Key=key, VersionId=version)
+        return found
+
+    @contextlib.contextmanager
+    def staged(self, bucket: str, key: str, version: str) -> Iterator[None]:
+        """A staged payload that is removed again unless its record is committed."""
+        try:
+            yield
+        except BaseException:
+            self._payloads.discard(self._payloads.layout.staged(bucket, key, version))
+            raise
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def get(self, bucket: str, key: str, version_id: str | None = None) -> Version:
+        """The current version, or the named one.
+
+        Raises NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed; where a delete marker is the reason, the
+        error's details hold `delete_marker` and `version_id`.
+        """
+        connection = self._index.reader
+        with index_errors():
+            if version_id is None:
+                found = keys.get(self._index, connection, bucket, key)
+                if found is not None:
+                    return found
+            row = existing(connection, bucket)
+            return _readable(keys.load(self._index, connection, row.number, bucket, key), bucket, key, version_id)
+
+    def payload(self, version: Version, start: int = 0, length: int | None = None) -> Payload:
+        """The bytes of a version, open. Raises InternalError (missing or damaged), ServiceUnavailable."""
+        return self._payloads.open(version, start, length)
+
+    def parts(self, version: Version) -> list[Part]:
+        """The parts of a multipart object; [] for any other."""
+        return self._payloads.parts(version)
+
+    def list(self, bucket: str, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000) -> Page:
+        """A page of current versions and common prefixes. Raises NoSuchBucket."""
+        number = self._buckets.number(bucket)
+        with index_errors():
+            return listing.list_objects(
+                self._index, self._index.reader, number, bucket, prefix, delimiter, after, limit
+            )
+
+    def list_versions(
+        self,
+        bucket: str,
+        prefix: str = "",
+        delimiter: str = "",
+        after: str = "",
+        after_version: str = "",
+        limit: int = 1000,
+    ) -> Page:
+        """A page of all versions and delete markers, newest first within a key. Raises NoSuchBucket."""
+        number = self._buckets.number(bucket)
+        with index_errors():
+            return listing.list_versions(
+                self._index, self._index.reader, number, bucket, prefix, delimiter, after, after_version, limit
+            )
+
+
+class PayloadBody:
+    """A payload as a body: the source of a copy."""
+
+    def __init__(self, payload: Iterable[bytes]) -> None:
+        self._chunks = iter(payload)
+        self._chunk = memoryview(b"")
+
+    def readinto(self, buffer: memoryview) -> int:
+        if not self._chunk:
+            self._chunk = memoryview(next(self._chunks, b""))
+        count = min(len(buffer), len(self._chunk))
+        buffer[:count] = self._chunk[:count]
+        self._chunk = self._chunk[count:]
+        return count
+
+    def trailers(self) -> dict[str, str]:
+        return {}
+
+
+def bytes_body(data: bytes) -> Body:
+    """Bytes as a body."""
+    return PayloadBody(iter([data])) if data else PayloadBody(iter(io.BytesIO()))
+
+
+def algorithms(expected: Expected) -> list[str]:
+    """Which digests the body needs: MD5 for the ETag, and what the client declared."""
+    names = {"md5", *expected.checksums}
+    if expected.sha256 is not None:
+        names.add("sha256")
+    if expected.trailer_checksum:
+        names.add(expected.trailer_checksum)
+    return sorted(names)
+
+
+def verify(expected: Expected, received: Received, body: Body) -> dict[str, str]:
+    """Compare what arrived with what was declared; returns the checksums to keep, by algorithm, base64.
+
+    Raises IncompleteBody, BadDigest, XAmzContentSHA256Mismatch, InvalidRequest (a trailer that did not come).
+    """
+    if expected.length is not None and received.size != expected.length:
+        raise IncompleteBody
+    if expected.md5 is not None and received.digests["md5"] != expected.md5:
+        raise BadDigest("The Content-MD5 you specified did not match what we received.")
+    if expected.sha256 is not None and received.digests["sha256"].hex() != expected.sha256:
+        raise XAmzContentSHA256Mismatch(
+            ClientComputedContentSHA256=expected.sha256, S3ComputedContentSHA256=received.digests["sha256"].hex()
+        )
+    declared = dict(expected.checksums)
+    if expected.trailer_checksum:
+        name = f"x-amz-checksum-{expected.trailer_checksum}"
+        value = body.trailers().get(name)
+        if value is None:
+            raise InvalidRequest(f"The trailer {name} was announced and did not arrive.")
+        declared[expected.trailer_checksum] = value
+    for algorithm, value in declared.items():
+        if checksums.encode(received.digests[algorithm]) != value:
+            raise BadDigest(f"The {algorithm.upper()} you specified did not match the calculated checksum.")
+    return declared
+
+
+def document(attributes: Attributes) -> dict[str, Any]:
+    """Attributes as the record's JSON object: only what is there."""
+    kept: dict[str, Any] = {
+        "type": attributes.content_type,
+        "headers": dict(attributes.headers),
+        "meta": dict(attributes.metadata),
+        "class": attributes.storage_class,
+        "tags": dict(attributes.tags) if attributes.tags else None,
+        "owner": attributes.owner,
+        **attributes.extra,
+    }
+    return {name: value for name, value in kept.items() if value}
+
+
+def check_conditions(conditions: Conditions, met: Version | None, key: str) -> None:
+    """Raises PreconditionFailed, or NoSuchKey where a key has to be there."""
+    here = met if met is not None and met.kind is Kind.OBJECT else None
+    if conditions.if_match is not None:
+        if here is None:
+            raise NoSuchKey(Key=key)
+        if conditions.if_match not in ("*", here.etag):
+            raise PreconditionFailed(Condition="If-Match")
+    if conditions.if_none_match is not None and here is not None and conditions.if_none_match in ("*", here.etag):
+        raise PreconditionFailed(Condition="If-None-Match")
+    if conditions.if_match_size is not None and (here is None or here.size != conditions.if_match_size):
+        raise PreconditionFailed(Condition="x-amz-if-match-size")
+    if conditions.if_match_last_modified is not None and (
+        here is None or here.stamp.ms // 1000 != conditions.if_match_last_modified // 1000
+    ):
+        raise PreconditionFailed(Condition="x-amz-if-match-last-modified-time")
+
+
+def _place(row: BucketRow, state: keys.State) -> dict[str, Any]:
+    """How a new version joins the others: one of a set, or in place of the null version."""
+    return {"versioned": True} if row.bucket().versioning == "Enabled" else _replaced(state)
+
+
+def _replaced(state: keys.State) -> dict[str, Any]:
+    holder = next((one for one in state if one.null and one.kind is not Kind.PENDING), None)
+    return {"replaced": holder.version} if holder is not None else {}
+
+
+def _find(state: keys.State, version_id: str) -> Version | None:
+    """The live version or delete marker that S3 calls `version_id`."""
+    for one in state:
+        if one.kind in (Kind.OBJECT, Kind.DELETE_MARKER) and one.version_id == version_id:
+            return one
+    return None
+
+
+def _readable(state: keys.State, bucket: str, key: str, version_id: str | None) -> Version:
+    found = keys.current(state) if version_id is None else _find(state, version_id)
+    if found is None:
+        if version_id is not None:
+            raise NoSuchVersion(Key=key, VersionId=version_id)
+        raise NoSuchKey(Key=key)
+    if found.kind is Kind.DELETE_MARKER:
+        details = {"delete_marker": "true", "version_id": found.version_id}
+        if version_id is None:
+            raise NoSuchKey(Key=key, **details)
+        raise MethodNotAllowed(Method="GET", ResourceType="DeleteMarker", **details)
+    return found

@@ -1,0 +1,312 @@
+"""Payload files: staged while they arrive, settled under their name once the log knows them, immutable then.
+
+A payload is a file, or for a multipart object a directory with its parts and ``manifest.json``. It is written in
+``.staging/`` of its bucket (a multipart object in ``.uploads/``) and synced before the log may mention it; `settle` renames
+it after that. So whatever a crash leaves in ``.staging/`` either has a record, and is settled when that is replayed, or
+has none, and is removed: `sweep` needs to look nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from ironbucket import failpoints, fsutil
+from ironbucket.errors import InternalError
+from ironbucket.store.model import Part, Version
+from ironbucket.store.paths import LONG_KEYS, STAGING, UPLOADS, Layout, is_long, key_hash, parse_name
+from ironbucket.store.receive import Received, Source, receive
+
+MANIFEST = "manifest.json"
+
+
+class Payload:
+    """An open payload or a part of it: what a GET sends.
+
+    `extents` are (descriptor, offset, count), in order; a descriptor is valid until the next extent is asked for
+    or `close` is called, so that an object of ten thousand parts needs one descriptor.
+    """
+
+    def __init__(self, pieces: list[tuple[str, int, int, int]]) -> None:
+        """`pieces`: (path, expected size of the file, offset, count)."""
+        self._pieces = pieces
+        self._fd = -1
+        self.size = sum(count for _, _, _, count in pieces)
+        self._first = self._open(pieces[0]) if pieces else None
+
+    @property
+    def extents(self) -> Iterator[tuple[int, int, int]]:
+        for number, piece in enumerate(self._pieces):
+            yield self._first if number == 0 and self._first else self._open(piece)
+
+    def _open(self, piece: tuple[str, int, int, int]) -> tuple[int, int, int]:
+        path, size, offset, count = piece
+        self.close()
+        with fsutil.storage_errors():
+            try:
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise PayloadMissing(path) from None
+        found = os.fstat(self._fd).st_size
+        if found != size:
+            self.close()
+            raise PayloadDamaged(f"{path}: {found} bytes where {size} were stored. Run 'ironbucket verify'.")
+        return self._fd, offset, count
+
+    def read(self) -> bytes:
+        """All of it at once; for small payloads and tests."""
+        with self:
+            return b"".join(fsutil.read_at(fd, offset, count) for fd, offset, count in self.extents)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for fd, offset, count in self.extents:
+            while count:
+                chunk = os.pread(fd, min(count, 1 << 20), offset)
+                if not chunk:
+                    raise PayloadDamaged("a payload became shorter while it was read")
+                yield chunk
+                offset, count = offset + len(chunk), count - len(chunk)
+
+    def __enter__(self) -> Payload:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class PayloadMissing(InternalError):
+    """The payload of this version is not on this node."""
+
+
+class PayloadDamaged(InternalError):
+    """The payload of this version is damaged on this node."""
+
+
+class Payloads:
+    """The payload files under one STORAGE_PATH."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    # -- arriving ---------------------------------------------------------------------------------------------------
+
+    def stage(self, bucket: str, key: str, version: str, source: Source, algorithms: Iterable[str]) -> Received:
+        """Receive a payload into staging and sync it. On any error nothing of it stays."""
+        path = self.layout.staged(bucket, key, version)
+        try:
+            fd, received = receive(source, lambda: self.create(bucket, key, path), algorithms)
+            try:
+                failpoints.hit("payload-written")
+                os.fdatasync(fd)
+                failpoints.hit("payload-synced")
+            finally:
+                os.close(fd)
+        except BaseException:
+            self.discard(path)
+            raise
+        return received
+
+    def stage_link(self, source: Version, bucket: str, key: str, version: str) -> bool:
+        """Stage a copy of a whole payload by a hard link. False where the file system cannot."""
+        path = self.layout.staged(bucket, key, version)
+        existing = self.layout.payload(source.bucket, source.key, source.version)
+        for attempt in (1, 2):
+            try:
+                os.link(existing, path)
+                return True
+            except FileNotFoundError:
+                if attempt == 2 or not os.path.exists(existing):
+                    raise PayloadMissing(existing) from None
+                self._prepare(bucket, key)
+            except OSError as error:
+                if error.errno in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP):
+                    return False
+                raise
+        return False
+
+    def create(self, bucket: str, key: str, path: str) -> int:
+        """Open a new file in the staging directory, which is made if need be."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        if is_long(key):
+            self._prepare(bucket, key)
+        try:
+            return os.open(path, flags, 0o640)
+        except FileNotFoundError:
+            self._prepare(bucket, key)
+            return os.open(path, flags, 0o640)
+
+    def prepare_bucket(self, bucket: str) -> None:
+        """The directories of a bucket, durably."""
+        for path in (self.layout.staging(bucket), self.layout.uploads(bucket)):
+            fsutil.make_directory(path)
+
+    def _prepare(self, bucket: str, key: str) -> None:
+        fsutil.make_directory(self.layout.staging(bucket))
+        if is_long(key):
+            path = self.layout.long_key(bucket, key_hash(key))
+            if not os.path.exists(path):
+                fsutil.make_directory(os.path.dirname(path))
+                fsutil.replace_file(path, key.encode("utf-8", "surrogatepass"))
+
+    def sync_staging(self, buckets: Iterable[str]) -> None:
+        """Make the names in staging durable: the last step before the log may mention what they hold."""
+        for bucket in buckets:
+            with contextlib.suppress(FileNotFoundError):
+                fsutil.sync_directory(self.layout.staging(bucket))
+
+    def discard(self, path: str) -> None:
+        """Remove a staged payload that no record will mention."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+    # -- settled ----------------------------------------------------------------------------------------------------
+
+    def settle(self, bucket: str, key: str, version: str, upload: str = "") -> bool:
+        """Give a staged payload its name. Idempotent; False when there is no such payload (yet)."""
+        final = self.layout.payload(bucket, key, version)
+        sources = [self.layout.staged(bucket, key, version)]
+        if upload:
+            sources.append(f"{self.layout.uploads(bucket)}/{upload}")
+        for source in sources:
+            try:
+                os.rename(source, final)
+            except FileNotFoundError:
+                if not os.path.lexists(source):
+                    continue
+                fsutil.make_directory(os.path.dirname(final))
+                os.rename(source, final)
+            return True
+        return os.path.lexists(final)
+
+    def unsettle(self, bucket: str, key: str, version: str, upload: str = "") -> None:
+        """Take `settle` back: the record could not be committed."""
+        back = f"{self.layout.uploads(bucket)}/{upload}" if upload else self.layout.staged(bucket, key, version)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.layout.payload(bucket, key, version), back)
+
+    def open(self, version: Version, start: int = 0, length: int | None = None) -> Payload:
+        """`length` bytes from `start`. Raises PayloadMissing and PayloadDamaged."""
+        path = self.layout.payload(version.bucket, version.key, version.version)
+        count = version.size - start if length is None else length
+        if not version.parts:
+            return Payload([(path, version.size, start, count)])
+        pieces, offset = [], 0
+        for part in self.parts(version):
+            low, high = max(start, offset), min(start + count, offset + part.size)
+            if low < high:
+                pieces.append((f"{path}/{part.name}", part.size, low - offset, high - low))
+            offset += part.size
+        return Payload(pieces)
+
+    def parts(self, version: Version) -> list[Part]:
+        """The parts of a multipart object, from its manifest; [] for any other."""
+        if not version.parts:
+            return []
+        return read_manifest(self.layout.payload(version.bucket, version.key, version.version))
+
+    def remove(self, path: str) -> None:
+        """Remove a payload that nothing refers to any more: a file, or the directory of a multipart object."""
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        except (IsADirectoryError, PermissionError):
+            for name in os.listdir(path):
+                os.unlink(os.path.join(path, name))
+            os.rmdir(path)
+
+    # -- after a crash ------------------------------------------------------------------------------------------------
+
+    def sweep(self, wanted: Callable[[str, str, str], bool]) -> tuple[int, int]:
+        """Settle or remove what a crash left in staging; `wanted(bucket, key, version)` says whether a record exists.
+
+        Returns how many were settled and how many removed.
+        """
+        settled = removed = 0
+        for bucket in self.buckets():
+            staging = self.layout.staging(bucket)
+            for name in _names(staging):
+                path = os.path.join(staging, name)
+                parsed = self.parse(bucket, name)
+                if parsed and wanted(bucket, *parsed) and not path.endswith(".tmp"):
+                    settled += self.settle(bucket, *parsed)
+                else:
+                    self.remove(path)
+                    removed += 1
+            for upload in _names(self.layout.uploads(bucket)):
+                for name in _names(f"{self.layout.uploads(bucket)}/{upload}"):
+                    if name.startswith("."):
+                        os.unlink(f"{self.layout.uploads(bucket)}/{upload}/{name}")
+                        removed += 1
+        return settled, removed
+
+    def buckets(self) -> list[str]:
+        """The directories of buckets."""
+        return [name for name in _names(self.layout.root) if not name.startswith(".")]
+
+    def parse(self, bucket: str, name: str) -> tuple[str, str] | None:
+        """(key, version) of a payload's file name; None for a name of another kind."""
+        try:
+            key, version, digest = parse_name(name)
+            if key is None and digest is not None:
+                with open(self.layout.long_key(bucket, digest), "rb") as source:
+                    key = source.read().decode("utf-8", "surrogatepass")
+        except (ValueError, FileNotFoundError):
+            return None
+        return (key, version) if key is not None else None
+
+    def settled(self, bucket: str) -> Iterator[tuple[str, str, str]]:
+        """(key, version, path) of every settled payload of a bucket, in no order."""
+        for directory in _names(self.layout.bucket(bucket)):
+            if directory in (STAGING, UPLOADS, LONG_KEYS):
+                continue
+            for name in _names(f"{self.layout.bucket(bucket)}/{directory}"):
+                parsed = self.parse(bucket, name)
+                if parsed:
+                    yield (*parsed, f"{self.layout.bucket(bucket)}/{directory}/{name}")
+
+
+def read_manifest(directory: str) -> list[Part]:
+    """The parts that a multipart object consists of. Raises PayloadMissing, PayloadDamaged."""
+    path = os.path.join(directory, MANIFEST)
+    with fsutil.storage_errors():
+        try:
+            with open(path, "rb") as source:
+                return [Part(**part) for part in json.load(source)["parts"]]
+        except FileNotFoundError:
+            raise PayloadMissing(path) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise PayloadDamaged(f"{path}: {error}") from None
+
+
+def write_manifest(directory: str, parts: Iterable[Part]) -> None:
+    """Durably, before the record that completes the object."""
+    document = {
+        "parts": [
+            {
+                "number": part.number,
+                "size": part.size,
+                "etag": part.etag,
+                "checksums": dict(part.checksums),
+                "name": part.name,
+                "modified_ms": part.modified_ms,
+            }
+            for part in parts
+        ]
+    }
+    fsutil.replace_file(os.path.join(directory, MANIFEST), json.dumps(document, separators=(",", ":")).encode())
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
