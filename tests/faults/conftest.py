@@ -37,7 +37,7 @@ Consistent = Callable[[NodeProcess, Ledger], None]
 
 @pytest.fixture
 def consistent() -> Consistent:
-    """`consistent(node, ledger)`: a running node holds what clients were told, its log verifies, nothing is left over."""
+    """`consistent(node, ledger)`: a running node holds what clients were told, its log verifies, no strays."""
 
     def check(node: NodeProcess, ledger: Ledger) -> None:
         load.check(client_of(node), BUCKET, ledger)

@@ -17,7 +17,8 @@ from tests.s3.expect import etag, fails
 KEYS = [
     "a", "a/", "a//", "a//b", "a/a", "a/b", "a/b/", "a/b/c", "a/b/d", "a0", "a-", "a.", "aa", "ab/c", "b", "b/1",
     "b/2/3", "c", "c//", "c//d", "c//e", "d<e>&", "d<e>&/f", "d\"'", "d+e f", "d%41", "d%2F", "e::f::g", "e::f::h",
-    "e::i", "photos/2006/January/1", "photos/2006/January/2", "photos/2006/February/1", "photos/2007", "..", "../x", "./y",
+    "e::i", "photos/2006/January/1", "photos/2006/January/2", "photos/2006/February/1", "photos/2007", "..",
+    "../x", "./y",
     "/", "//", "/lead", "ä", "ä/ö", "日本", "日本/語", "\ufffd/x", "\U0001f600", "\U0001f600/x", "~", "\x7f",
 ]  # fmt: skip
 
