@@ -78,7 +78,8 @@ class S3Error(IronBucketError):
 
     @property
     def code(self) -> str:
-        return type(self).__name__
+        """The S3 code: the class's name, or that of the class it refines."""
+        return next((cls.__name__ for cls in type(self).__mro__ if S3Error in cls.__bases__), "InternalError")
 
 
 class AccessDenied(S3Error):
@@ -276,6 +277,10 @@ class NoSuchCORSConfiguration(S3Error):
     """The CORS configuration does not exist"""
 
 
+class NoSuchConfiguration(S3Error):
+    """The specified configuration does not exist."""
+
+
 class NoSuchKey(S3Error):
     """The specified key does not exist."""
 
@@ -337,6 +342,10 @@ class PreconditionFailed(S3Error):
 
 class QuotaExceeded(S3Error):
     """The bucket has reached its quota."""
+
+
+class ReplicationConfigurationNotFoundError(S3Error):
+    """The replication configuration was not found"""
 
 
 class RequestHeaderSectionTooLarge(S3Error):

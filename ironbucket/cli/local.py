@@ -214,7 +214,8 @@ boto3:
 
 curl:
 
-    curl --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" --aws-sigv4 aws:amz:us-east-1:s3 {endpoint}/
+    curl --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" --aws-sigv4 aws:amz:us-east-1:s3 \\
+        --header x-amz-content-sha256:UNSIGNED-PAYLOAD {endpoint}/
 
 The log of every change:
 

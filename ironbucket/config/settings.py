@@ -89,26 +89,22 @@ class Settings:
         "seconds between flushes of the log; 0: a write is on disk before it is acknowledged, "
         "otherwise a power loss can take the acknowledged writes of that many seconds",
     )
-    wal_segment_size: int = _setting(
-        64 << 20, values.size, "bytes after which the log starts a new segment", reloadable=True
-    )
+    wal_segment_size: int = _setting(64 << 20, values.size, "bytes after which the log starts a new segment")
     wal_segment_age: float = _setting(
-        86_400.0, values.positive_seconds, "seconds after which the log starts a new segment", reloadable=True
+        86_400.0, values.positive_seconds, "seconds after which the log starts a new segment"
     )
     wal_retention: float = _setting(
         7 * 86_400.0,
         values.seconds,
         "seconds for which closed segments are kept; a peer away for longer takes a snapshot",
-        reloadable=True,
     )
     wal_retention_size: int = _setting(
-        10 << 30, values.size, "bytes of closed segments that are kept for peers that are away", reloadable=True
+        10 << 30, values.size, "bytes of closed segments that are kept for peers that are away"
     )
     history_window: float = _setting(
         3600.0,
         values.seconds,
         "seconds for which an overwritten or deleted payload is kept on disk",
-        reloadable=True,
     )
     state_path: str = _setting(
         "/var/lib/ironbucket/state/replicator.state",
@@ -117,14 +113,13 @@ class Settings:
         path=True,
     )
     cluster_nodes: tuple[str, ...] = _setting(
-        (), values.addresses, "all other nodes, comma-separated host:port; never this node", reloadable=True
+        (), values.addresses, "all other nodes, comma-separated host:port; never this node"
     )
     cluster_secret: str = _setting(
         "",
         values.cluster_secret,
         "secret by which nodes know each other, the same on all, at least 16 characters",
         secret=True,
-        reloadable=True,
         from_file=True,
     )
     batch_interval: int = _setting(
@@ -137,28 +132,21 @@ class Settings:
         "local",
         values.choice(*values.ACKNOWLEDGEMENTS),
         "nodes that hold a write before it is acknowledged: local, one (other), quorum or all",
-        reloadable=True,
     )
     replication_timeout: float = _setting(
-        5.0, values.positive_seconds, "seconds that a write waits for other nodes, where it does", reloadable=True
+        5.0, values.positive_seconds, "seconds that a write waits for other nodes, where it does"
     )
-    header_timeout: float = _setting(
-        15.0, values.positive_seconds, "seconds in which a request's headers must arrive", reloadable=True
-    )
+    header_timeout: float = _setting(20.0, values.positive_seconds, "seconds in which a request's headers must arrive")
     idle_timeout: float = _setting(
-        75.0, values.positive_seconds, "seconds for which a connection may wait between requests", reloadable=True
+        75.0, values.positive_seconds, "seconds for which a connection may wait between requests"
     )
-    body_timeout: float = _setting(
-        30.0, values.positive_seconds, "seconds for which a transfer may stand still", reloadable=True
-    )
+    body_timeout: float = _setting(30.0, values.positive_seconds, "seconds for which a transfer may stand still")
     min_body_rate: int = _setting(
-        1024, values.size, "bytes a second that a body must reach over body_timeout; 0: any", reloadable=True
+        512, values.size, "bytes a second that a body must reach while it is waited for; 0: any"
     )
-    max_connections: int = _setting(
-        10_000, values.integer(1, 1_000_000), "connections that one server process holds", reloadable=True
-    )
+    max_connections: int = _setting(8192, values.integer(1, 1_000_000), "connections that one server process holds")
     shutdown_timeout: float = _setting(
-        30.0, values.seconds, "seconds that requests in flight get to finish at shutdown", reloadable=True
+        30.0, values.seconds, "seconds that requests in flight get to finish at shutdown"
     )
 
     @property

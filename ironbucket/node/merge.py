@@ -60,6 +60,7 @@ def _entry(record: Record, kind: Kind, *, version: str | None = None, null: bool
         attributes={name: value for name, value in attributes.items() if name not in _OF_THE_CHANGE}
         if kind is not Kind.TOMBSTONE
         else {},
+        sequence=record.sequence,
     )
 
 

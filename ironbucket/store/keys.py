@@ -17,7 +17,7 @@ from ironbucket.store.model import Kind, Version
 
 State = tuple[Version, ...]
 
-_OBJECT = "version, is_null, ms, logical, origin, size, etag, attributes"
+_OBJECT = "version, is_null, ms, logical, origin, sequence, size, etag, attributes"
 _HISTORY = _OBJECT + ", kind"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -40,7 +40,7 @@ def decode_key(key: bytes) -> str:
 def get(index: Index, connection: sqlite3.Connection, bucket: str, key: str) -> Version | None:
     """The current live version of a key: one look-up."""
     row = connection.execute(
-        "SELECT o.version, o.is_null, o.ms, o.logical, o.origin, o.size, o.etag, o.attributes"
+        "SELECT o.version, o.is_null, o.ms, o.logical, o.origin, o.sequence, o.size, o.etag, o.attributes"
         " FROM buckets b JOIN objects o ON o.bucket = b.id AND o.key = ? WHERE b.name = ?",
         (encode_key(key), bucket),
     ).fetchone()
@@ -51,7 +51,7 @@ def load(index: Index, connection: sqlite3.Connection, number: int, bucket: str,
     """All entries of a key, in no particular order."""
     name = encode_key(key)
     entries = [
-        to_version(index, connection, bucket, key, row, Kind(row[8]), latest=False)
+        to_version(index, connection, bucket, key, row, Kind(row[9]), latest=False)
         for row in connection.execute(f"SELECT {_HISTORY} FROM history WHERE bucket = ? AND key = ?", (number, name))
     ]
     row = connection.execute(f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND key = ?", (number, name)).fetchone()
@@ -66,7 +66,7 @@ def save(connection: sqlite3.Connection, number: int, key: str, old: State, new:
     was, now = _live(old), _live(new)
     if now is not None and now != was:
         connection.execute(
-            f"INSERT OR REPLACE INTO objects (bucket, key, {_OBJECT}) VALUES (?,?,?,?,?,?,?,?,?,?)",
+            f"INSERT OR REPLACE INTO objects (bucket, key, {_OBJECT}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             (number, name, *_values(now, origins)),
         )
     elif now is None and was is not None:
@@ -78,7 +78,7 @@ def save(connection: sqlite3.Connection, number: int, key: str, old: State, new:
     for version, entry in after.items():
         if before.get(version) != entry:
             connection.execute(
-                f"INSERT OR REPLACE INTO history (bucket, key, {_HISTORY}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT OR REPLACE INTO history (bucket, key, {_HISTORY}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                 (number, name, *_values(entry, origins), entry.kind.value),
             )
 
@@ -87,7 +87,7 @@ def to_version(
     index: Index, connection: sqlite3.Connection, bucket: str, key: str, row: Any, kind: Kind, *, latest: bool = True
 ) -> Version:
     """A row of either table as a value."""
-    version, null, ms, logical, origin, size, etag, attributes = row[:8]
+    version, null, ms, logical, origin, sequence, size, etag, attributes = row[:9]
     node, epoch = index.origin(connection, origin)
     return Version(
         bucket,
@@ -100,6 +100,7 @@ def to_version(
         etag,
         json.loads(attributes),
         latest,
+        sequence,
     )
 
 
@@ -116,6 +117,7 @@ def _values(entry: Version, origins: Any) -> tuple[Any, ...]:
         stamp.ms,
         stamp.logical,
         origins(stamp.node, stamp.epoch),
+        entry.sequence,
         entry.size,
         entry.etag,
         _encode(entry.attributes),

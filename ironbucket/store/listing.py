@@ -134,7 +134,7 @@ def _walk(
 
 def _object_rows(connection: sqlite3.Connection, number: int, begin: bytes, prefix: bytes) -> Rows:
     return connection.execute(
-        "SELECT key, version, is_null, ms, logical, origin, size, etag, attributes, 'object' FROM objects"
+        "SELECT key, version, is_null, ms, logical, origin, sequence, size, etag, attributes, 'object' FROM objects"
         " WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key",
         (number, begin, past(prefix) if prefix else b"\xff"),
     )
@@ -142,7 +142,7 @@ def _object_rows(connection: sqlite3.Connection, number: int, begin: bytes, pref
 
 def _history_rows(connection: sqlite3.Connection, number: int, begin: bytes, prefix: bytes) -> Rows:
     return connection.execute(
-        "SELECT key, version, is_null, ms, logical, origin, size, etag, attributes, kind FROM history"
+        "SELECT key, version, is_null, ms, logical, origin, sequence, size, etag, attributes, kind FROM history"
         " WHERE bucket = ? AND key >= ? AND key < ? AND kind IN ('object', 'marker') ORDER BY key",
         (number, begin, past(prefix) if prefix else b"\xff"),
     )
@@ -151,7 +151,7 @@ def _history_rows(connection: sqlite3.Connection, number: int, begin: bytes, pre
 def _ordered(
     index: Index, connection: sqlite3.Connection, bucket: str, key: str, rows: list[tuple[Any, ...]]
 ) -> list[Version]:
-    entries = [to_version(index, connection, bucket, key, row[1:], Kind(row[9]), latest=False) for row in rows]
+    entries = [to_version(index, connection, bucket, key, row[1:], Kind(row[10]), latest=False) for row in rows]
     newest = current(entries)
     entries.sort(key=lambda one: one.stamp, reverse=True)
     return [replace(one, is_latest=True) if one is newest else one for one in entries]

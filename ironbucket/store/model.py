@@ -38,6 +38,7 @@ class Version:
     etag: str  # without quotes
     attributes: Json = field(default_factory=dict)
     is_latest: bool = True
+    sequence: int = 0  # of the record that made it, in the log of stamp.node and stamp.epoch
 
     @property
     def version_id(self) -> str:

@@ -49,7 +49,7 @@ def test_as_json(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) ->
     assert document["settings"]["cluster_nodes"] == {
         "value": ["b:1", "[::1]:2"],
         "origin": "environment CLUSTER_NODES",
-        "reloadable": True,
+        "reloadable": False,
     }
 
 

@@ -1,0 +1,251 @@
+"""One run of the replicator: ask each peer what it has, ship what is missing, until nothing is.
+
+All peers are served side by side; a dead or slow one delays no other. A record is shipped by its origin; another node
+forwards it when it has been missing for a while, so that it arrives also when its origin is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ironbucket.clock import wall_ms
+from ironbucket.errors import IronBucketError
+from ironbucket.node import heads
+from ironbucket.node.heads import Head, LogFiles
+from ironbucket.replication import wire
+from ironbucket.replication.cursor import Cursor, State
+from ironbucket.replication.peer import Peer, PeerRefused
+from ironbucket.store import buckets, keys
+from ironbucket.store.index import Index
+from ironbucket.store.model import Kind
+from ironbucket.store.paths import Layout
+from ironbucket.store.payloads import MANIFEST
+from ironbucket.wal.reader import Line, oldest, read_stream
+from ironbucket.wal.record import PUT, Record
+from ironbucket.wal.segment import Header, read_header, segments
+
+if TYPE_CHECKING:
+    from ironbucket.config import Settings
+
+log = logging.getLogger(__name__)
+
+
+class SnapshotNeeded(IronBucketError):
+    """The peer lacks records that the logs no longer hold: it needs a snapshot."""
+
+
+@dataclass
+class Local:
+    """This node, as the replicator sees it: logs, payloads and how far they are committed."""
+
+    node: str
+    epoch: str
+    index: Index
+    files: LogFiles
+    layout: Layout
+
+    @classmethod
+    def open(cls, settings: Settings) -> Local:
+        header, _ = read_header(settings.wal_path)
+        layout = Layout(settings.storage_path)
+        files = LogFiles(settings.wal_path, header.node, header.epoch)
+        return cls(header.node, header.epoch, Index(layout.index), files, layout)
+
+    def heads(self) -> list[Head]:
+        """How far each log is committed here: nothing beyond may be shipped."""
+        return [head for head in heads.load_all(self.index.reader) if head.sequence]
+
+    def close(self) -> None:
+        self.index.close()
+
+
+def replicate(settings: Settings, *, watch: bool = False, stop: threading.Event | None = None) -> State:
+    """Ship to all peers until each has everything (or cannot be reached); with `watch`, go on until `stop`."""
+    stop = stop or threading.Event()
+    local = Local.open(settings)
+    state = State(settings.state_path, local.node, settings.cluster_nodes)
+    busy = _Busy(len(state.peers))
+    threads = [
+        threading.Thread(
+            target=_serve_peer, args=(settings, local, state, cursor, busy, watch, stop), name=cursor.address, daemon=True
+        )
+        for cursor in state.peers.values()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    state.save()
+    local.close()
+    return state
+
+
+class _Busy:
+    """How many peers still have work: the others look again meanwhile, so that a slow one delays nobody."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._lock = count, threading.Lock()
+
+    def done(self) -> None:
+        with self._lock:
+            self._count -= 1
+
+    def others(self) -> bool:
+        return self._count > 0
+
+
+def _serve_peer(
+    settings: Settings, local: Local, state: State, cursor: Cursor, busy: _Busy, watch: bool, stop: threading.Event
+) -> None:
+    """The thread of one peer."""
+    interval = settings.batch_interval / 1000
+    first = True
+    while not stop.is_set():
+        peer = Peer(cursor.address, settings.cluster_secret, local.node)
+        try:
+            Shipment(settings, local, peer, cursor).ship(stop)
+        except (IronBucketError, OSError) as error:
+            if cursor.last_error != str(error):
+                log.error("%s: %s", cursor.address, error)
+            cursor.failed(str(error))
+        finally:
+            peer.close()
+        note_backlog(local, cursor)
+        state.save()
+        if first:
+            busy.done()
+            first = False
+        if not watch and not busy.others():
+            return
+        stop.wait(interval)
+
+
+class Shipment:
+    """What one peer lacks, on its way."""
+
+    def __init__(self, settings: Settings, local: Local, peer: Peer, cursor: Cursor) -> None:
+        self._settings, self._local, self._peer, self._cursor = settings, local, peer, cursor
+        self._forward_after_ms = max(3 * settings.batch_interval, 3000)
+
+    def ship(self, stop: threading.Event) -> None:
+        """Until the peer has everything. Raises PeerUnreachable, PeerRefused."""
+        self._cursor.reached(self._peer.vector())
+        self._cursor.refused.clear()
+        sent = True
+        while sent and not stop.is_set():
+            sent = False
+            for head in self._local.heads():
+                stream = f"{head.node}/{head.epoch}"
+                if head.sequence <= self._cursor.sequence(stream) or stream in self._refused_streams():
+                    continue
+                sent |= self._ship_stream(head)
+
+    def _refused_streams(self) -> set[str]:
+        return {place.rpartition("/")[0] for place in self._cursor.refused}
+
+    def _ship_stream(self, head: Head) -> bool:
+        """One batch of a stream. False when there is nothing to send just now."""
+        path = self._local.files.active_path(head.node, head.epoch)
+        after = self._cursor.sequence(f"{head.node}/{head.epoch}")
+        begin = oldest(path, head.epoch)
+        if begin is None:
+            return False
+        header, _ = read_header(segments(path, head.epoch)[0].path)
+        if after < begin - 1 and not (after == 0 and (header.first == 1 or header.parent_epoch)):
+            raise SnapshotNeeded(f"{self._cursor.address} has {head.node} up to {after}, the log begins at {begin}")
+        lines = self._batch(head, path, max(after, header.first - 1))
+        if not lines:
+            return False
+        if head.node != self._local.node and wall_ms() - lines[0].record.ms < self._forward_after_ms:
+            return False  # its origin is expected to deliver it
+        chain = self._cursor.vector.get(f"{head.node}/{head.epoch}", (0, header.chain))[1]
+        first = Header(
+            head.node, head.epoch, lines[0].record.sequence, chain, header.parent_epoch, header.parent_sequence
+        )
+        piece = wire.Piece(first, [self._entry(line) for line in lines])
+        self._deliver(piece)
+        return True
+
+    def _batch(self, head: Head, path: str, after: int) -> list[Line]:
+        lines: list[Line] = []
+        size = 0
+        for line in read_stream(path, head.epoch, after):
+            if line.record.sequence > head.sequence or len(lines) >= self._settings.max_batch_size:
+                break
+            lines.append(line)
+            size += len(line.raw) + min(line.record.size or 0, wire.MAX_INLINE)
+            if size >= wire.MAX_BATCH_BYTES:
+                break
+        return lines
+
+    def _entry(self, line: Line) -> wire.Entry:
+        """A line with its payload: inside the batch when it is small, else sent ahead of it."""
+        record = line.record
+        if record.operation != PUT:
+            return wire.Entry(line)
+        path = self._local.layout.payload(record.bucket, record.key or "", record.version)
+        place = {"bucket": record.bucket, "key": record.key or "", "version": record.version}
+        try:
+            if record.attributes.get("parts"):
+                for name in sorted(os.listdir(path), key=lambda name: name == MANIFEST):
+                    self._send_file({**place, "name": name}, f"{path}/{name}")
+                return wire.Entry(line, wire.SENT)
+            if (record.size or 0) <= wire.MAX_INLINE:
+                with open(path, "rb") as source:
+                    return wire.Entry(line, source.read())
+            self._send_file({**place, "etag": record.etag or ""}, path)
+        except FileNotFoundError:
+            if self._is_live(record):
+                raise IronBucketError(
+                    f"the payload of {record.bucket}/{record.key} is missing here. Run 'ironbucket verify --repair'."
+                ) from None
+            return wire.Entry(line, wire.GONE)
+        return wire.Entry(line, wire.SENT)
+
+    def _is_live(self, record: Record) -> bool:
+        connection = self._local.index.reader
+        row = buckets.load(connection, record.bucket)
+        state = keys.load(self._local.index, connection, row.number, record.bucket, record.key or "") if row else ()
+        return any(one.version == record.version and one.kind is Kind.OBJECT for one in state)
+
+    def _send_file(self, place: dict[str, str], path: str) -> None:
+        """A payload file, resumed where an earlier attempt broke off."""
+        there = self._peer.payload_size(place)
+        if there != -1 and not 0 <= os.path.getsize(path) == there:
+            self._peer.send_payload({**place, "size": str(os.path.getsize(path))}, path, there)
+
+    def _deliver(self, piece: wire.Piece) -> None:
+        try:
+            self._cursor.reached(self._peer.send_batch(wire.encode([piece])))
+        except PeerRefused as refusal:
+            place = refusal.document.get("refused")
+            if not place:
+                raise
+            self._cursor.refused[str(place)] = str(refusal.document.get("message", ""))
+            self._cursor.vector = refusal.document.get("vector", self._cursor.vector)
+            self._cursor.failed(f"{place} refused: {refusal.document.get('message', '')}")
+            log.error("%s refuses %s: %s", self._cursor.address, place, refusal.document.get("message", ""))
+
+
+def note_backlog(local: Local, cursor: Cursor) -> None:
+    """How much waits for a peer, by what it last said it has: never 0 while something is pending."""
+    cursor.backlog_entries, cursor.backlog_since_ms = 0, 0
+    for head in local.heads():
+        missing = head.sequence - cursor.sequence(f"{head.node}/{head.epoch}")
+        if missing > 0:
+            cursor.backlog_entries += missing
+            since = next((line.record.ms for line in _missing(local, cursor, head)), wall_ms())
+            cursor.backlog_since_ms = min(cursor.backlog_since_ms or since, since)
+
+
+def _missing(local: Local, cursor: Cursor, head: Head) -> Iterator[Line]:
+    path = local.files.active_path(head.node, head.epoch)
+    after = max(cursor.sequence(f"{head.node}/{head.epoch}"), (oldest(path, head.epoch) or 1) - 1)
+    return read_stream(path, head.epoch, after)
+
+

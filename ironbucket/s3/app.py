@@ -1,0 +1,150 @@
+"""The S3 application: from a WSGI request to an answer, and every failure to S3's error document.
+
+A request is parsed, authenticated, routed, authorised and handed to its operation, in that order. Bottle is the
+application and the router; its `wsgi` is overridden so that a GET of an object touches nothing that it does not need.
+Paths below /-/ are not S3 (no bucket can be named "-"): they are ordinary Bottle routes of whoever adds them.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import bottle
+
+from ironbucket.errors import (
+    InternalError,
+    InvalidBucketName,
+    MethodNotAllowed,
+    NoSuchBucket,
+    S3Error,
+    ServiceUnavailable,
+    StorageFull,
+)
+from ironbucket.s3 import errors, routes
+from ironbucket.s3.authorise import authorise
+from ironbucket.s3.bucket import is_valid_name
+from ironbucket.s3.call import Call
+from ironbucket.s3.credentials import Credentials
+from ironbucket.s3.request import Request
+from ironbucket.s3.response import STATUS_LINE, Header, Response
+from ironbucket.s3.sigv4 import authenticate
+
+if TYPE_CHECKING:
+    from ironbucket.node import Node
+
+log = logging.getLogger(__name__)
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+#: an error's details that are headers of the answer, not elements of the document
+_DETAIL_HEADERS = {"delete_marker": "x-amz-delete-marker", "version_id": "x-amz-version-id", "allow": "Allow"}
+
+_ERRNO: dict[int, type[S3Error]] = {
+    errno.ENOSPC: StorageFull,
+    errno.EDQUOT: StorageFull,
+    errno.EMFILE: ServiceUnavailable,
+    errno.ENFILE: ServiceUnavailable,
+}
+
+
+def make_app(node: Node, credentials: Credentials) -> bottle.Bottle:
+    """The WSGI application for one node. `credentials` may be replaced later: `app.config["credentials"]`."""
+    return App(node, credentials)
+
+
+class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
+    """Bottle, with S3 in front of its own routes."""
+
+    def __init__(self, node: Node, credentials: Credentials) -> None:
+        super().__init__()
+        self.node = node
+        self.region = node.settings.region
+        self.domains = tuple(name.strip() for name in node.settings.domain.split(",") if name.strip())
+        self.config["credentials"] = credentials
+        #: x-amz-id-2: which node answered, in a form that says nothing about it to others
+        self.host_id = base64.b64encode(hashlib.sha256(node.settings.node_id.encode()).digest()).decode()
+        for operation in routes.ALL:
+            self.route(operation.rule, operation.method, operation.handler, operation.name, action=operation.action)
+        get, head = (self.match({"REQUEST_METHOD": m, "PATH_INFO": routes.KEY})[0] for m in ("GET", "HEAD"))
+        self.object_routes = {"GET": get, "HEAD": head}
+
+    def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if environ["PATH_INFO"].startswith("/-/"):
+            return super().wsgi(environ, start_response)  # type: ignore[no-any-return]
+        request_id = environ.get("ironbucket.request_id") or _new_request_id(environ)
+        request = None
+        try:
+            request = Request.parse(environ, self.domains)
+            response = self._respond(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets S3's document and the log the cause
+            response = self._failure(error, request, environ, request_id)
+        headers = response.headers
+        headers.append(("x-amz-request-id", request_id))
+        headers.append(("x-amz-id-2", self.host_id))
+        start_response(STATUS_LINE[response.status], headers)
+        return response.body
+
+    def _respond(self, request: Request) -> Response:
+        credentials = self.config["credentials"]
+        authentication = authenticate(request, credentials, region=self.region, now=time.time())
+        request.identity = authentication.identity
+        request.environ["ironbucket.access_key"] = authentication.identity.access_key
+        route = self._route(request)
+        request.environ["ironbucket.operation"] = route.name
+        authorise(request, route.config["action"], request.bucket, request.key)
+        return route.callback(Call(self.node, credentials, request, authentication))  # type: ignore[no-any-return]
+
+    def _route(self, request: Request) -> bottle.Route:
+        if request.key and not request.query and (found := self.object_routes.get(request.method)):
+            return found
+        place = routes.route(request)
+        try:
+            return self.match({"REQUEST_METHOD": request.method, "PATH_INFO": place})[0]
+        except bottle.HTTPError as error:
+            kind = {"": "SERVICE", "bucket": "BUCKET"}.get(place.partition("?")[0].strip("/"), "OBJECT")
+            allowed = error.headers.get("Allow") if error.status_code == 405 else None
+            raise MethodNotAllowed(
+                Method=request.method, ResourceType=kind, **({"allow": allowed} if allowed else {})
+            ) from None
+
+    def _failure(self, error: Exception, request: Request | None, environ: Environ, request_id: str) -> Response:
+        """The answer to a request that failed."""
+        problem = translate(error, request)
+        status = errors.status(problem)
+        if problem is not error or status >= 500:
+            log.error("request %s: %s", request_id, problem.message, exc_info=error)
+        headers: list[Header] = []
+        for detail, name in _DETAIL_HEADERS.items():
+            if detail in problem.details:
+                headers.append((name, problem.details.pop(detail)))
+        if environ["REQUEST_METHOD"] == "HEAD" or status == 304:
+            return Response(status, headers, [])
+        body = errors.document(problem, request.resource if request else environ["PATH_INFO"], request_id)
+        headers += [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+        return Response(status, headers, [body])
+
+
+def translate(error: Exception, request: Request | None) -> S3Error:
+    """The S3 error that tells the client what went wrong."""
+    if isinstance(error, NoSuchBucket) and request and request.bucket and not is_valid_name(request.bucket):
+        return InvalidBucketName(BucketName=request.bucket)
+    if isinstance(error, S3Error):
+        return error
+    if isinstance(error, OSError) and error.errno in _ERRNO:
+        return _ERRNO[error.errno]()
+    return InternalError()
+
+
+def _new_request_id(environ: Environ) -> str:
+    """16 upper-case hexadecimal digits, for servers that make none."""
+    request_id: str = environ.setdefault("ironbucket.request_id", os.urandom(8).hex().upper())
+    return request_id

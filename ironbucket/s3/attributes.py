@@ -1,0 +1,163 @@
+"""What a write's headers say about the object: content headers, user metadata, storage class, tags.
+
+Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html,
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (2 KiB; RFC 2047), RFC 2047.
+"""
+
+from __future__ import annotations
+
+import base64
+from binascii import Error as BinasciiError
+from collections.abc import Mapping
+from email.errors import HeaderParseError
+from email.header import decode_header
+
+from ironbucket import errors
+from ironbucket.errors import (
+    InvalidArgument,
+    InvalidRequest,
+    InvalidStorageClass,
+    MetadataTooLarge,
+)
+from ironbucket.node.body import Attributes
+from ironbucket.s3 import chunked, tags
+
+#: bytes of user metadata, names and values together
+MAX_METADATA = 2048
+
+STORAGE_CLASSES = frozenset(
+    (
+        "STANDARD",
+        "REDUCED_REDUNDANCY",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER",
+        "GLACIER_IR",
+        "DEEP_ARCHIVE",
+    )
+)
+
+#: stored as the client sent them and sent back likewise
+CONTENT_HEADERS = (
+    "cache-control",
+    "content-disposition",
+    "content-language",
+    "expires",
+    "x-amz-website-redirect-location",
+)
+
+_META = "x-amz-meta-"
+
+#: headers that promise what is not built: to accept them silently would be to break the promise
+_UNBUILT = (
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-server-side-encryption-customer-key",
+    "x-amz-copy-source-server-side-encryption-customer-algorithm",
+    "x-amz-grant-full-control",
+    "x-amz-grant-read",
+    "x-amz-grant-read-acp",
+    "x-amz-grant-write-acp",
+    "x-amz-write-offset-bytes",
+)
+_LOCK = ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold")
+
+#: canned ACLs that grant nobody but the owner anything
+_PRIVATE_ACLS = ("private", "bucket-owner-read", "bucket-owner-full-control")
+_OTHER_ACLS = ("public-read", "public-read-write", "authenticated-read", "aws-exec-read", "log-delivery-write")
+
+
+def read(headers: Mapping[str, str], owner: str) -> Attributes:
+    """Everything a PUT, a POST ?uploads or a copy with REPLACE declares. Raises the S3 errors of bad headers."""
+    refuse_unbuilt(headers)
+    return Attributes(
+        content_type=headers.get("content-type") or None,
+        headers=content_headers(headers),
+        metadata=metadata(headers),
+        storage_class=storage_class(headers),
+        tags=tags.from_header(headers["x-amz-tagging"]) if "x-amz-tagging" in headers else None,
+        owner=owner,
+    )
+
+
+def refuse_unbuilt(headers: Mapping[str, str]) -> None:
+    """Raise NotImplemented for a header whose promise this server cannot keep."""
+    for name in _UNBUILT:
+        if name in headers:
+            raise errors.NotImplemented(Header=name)
+    for name in _LOCK:
+        if name in headers:
+            raise InvalidRequest("Bucket is missing Object Lock Configuration")
+    check_canned_acl(headers)
+
+
+def check_canned_acl(headers: Mapping[str, str]) -> None:
+    """Accept the canned ACLs that change nothing. Raises NotImplemented, and InvalidArgument for unknown ones."""
+    acl = headers.get("x-amz-acl")
+    if acl is None or acl in _PRIVATE_ACLS:
+        return
+    if acl in _OTHER_ACLS:
+        raise errors.NotImplemented(Header="x-amz-acl")
+    raise InvalidArgument(ArgumentName="x-amz-acl", ArgumentValue=acl)
+
+
+def content_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Cache-Control and its kin, as sent; Content-Encoding without aws-chunked."""
+    found = {name: headers[name] for name in CONTENT_HEADERS if name in headers}
+    if encoding := chunked.content_encoding(headers.get("content-encoding")):
+        found["content-encoding"] = encoding
+    redirect = found.get("x-amz-website-redirect-location")
+    if redirect is not None and not redirect.startswith(("/", "http://", "https://")):
+        raise InvalidArgument(
+            "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+            ArgumentName="x-amz-website-redirect-location",
+            ArgumentValue=redirect,
+        )
+    return found
+
+
+def storage_class(headers: Mapping[str, str]) -> str | None:
+    """The storage class, which is kept and returned. Raises InvalidStorageClass."""
+    name = headers.get("x-amz-storage-class")
+    if name is not None and name not in STORAGE_CLASSES:
+        raise InvalidStorageClass(StorageClassRequested=name)
+    return name
+
+
+def metadata(headers: Mapping[str, str]) -> dict[str, str]:
+    """User metadata, decoded. Raises MetadataTooLarge."""
+    found: dict[str, str] = {}
+    size = 0
+    for name, value in headers.items():
+        if name.startswith(_META):
+            text = decode_value(value)
+            found[name[len(_META) :]] = text
+            size += len(name) - len(_META) + len(text.encode())
+    if size > MAX_METADATA:
+        raise MetadataTooLarge(Size=str(size), MaxSizeAllowed=str(MAX_METADATA))
+    return found
+
+
+def decode_value(value: str) -> str:
+    """A header's value as text: RFC 2047 words decoded; raw bytes taken as UTF-8 where they are, else as latin-1."""
+    if not value.isascii():
+        try:
+            return value.encode("latin-1").decode()
+        except UnicodeDecodeError:
+            return value
+    if "=?" not in value:
+        return value
+    try:
+        words = decode_header(value)
+        return "".join(word if isinstance(word, str) else word.decode(charset or "ascii") for word, charset in words)
+    except (HeaderParseError, BinasciiError, LookupError, UnicodeDecodeError):
+        return value  # it only looked like an encoded word
+
+
+def encode_value(value: str) -> str:
+    """Text as a header's value: as it is when printable ASCII, else one RFC 2047 word, as S3 answers."""
+    if value.isascii() and value.isprintable():
+        return value
+    return f"=?UTF-8?B?{base64.b64encode(value.encode()).decode()}?="

@@ -1,0 +1,183 @@
+"""The configuration of a bucket: what clients read unasked, answered from the bucket's record.
+
+What is not built answers as AWS does for a bucket that never had it: with the empty document, or the error that says
+so. To set it is NotImplemented; to delete what was never there succeeds.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ironbucket import errors
+from ironbucket.errors import (
+    MalformedXML,
+    NoSuchBucketPolicy,
+    NoSuchConfiguration,
+    NoSuchCORSConfiguration,
+    NoSuchLifecycleConfiguration,
+    NoSuchPublicAccessBlockConfiguration,
+    NoSuchTagSet,
+    NoSuchWebsiteConfiguration,
+    ObjectLockConfigurationNotFoundError,
+    OwnershipControlsNotFoundError,
+    ReplicationConfigurationNotFoundError,
+    S3Error,
+    ServerSideEncryptionConfigurationNotFoundError,
+)
+from ironbucket.s3.attributes import refuse_unbuilt
+from ironbucket.s3.call import Call
+from ironbucket.s3.response import Response, empty, write_owner, xml
+from ironbucket.s3.xml import Element, Writer
+
+Handler = Callable[[Call], Response]
+
+#: sub-resource -> the error of a bucket that has none
+ABSENT: Mapping[str, type[S3Error]] = {
+    "policy": NoSuchBucketPolicy,
+    "policyStatus": NoSuchBucketPolicy,
+    "tagging": NoSuchTagSet,
+    "cors": NoSuchCORSConfiguration,
+    "lifecycle": NoSuchLifecycleConfiguration,
+    "encryption": ServerSideEncryptionConfigurationNotFoundError,
+    "website": NoSuchWebsiteConfiguration,
+    "replication": ReplicationConfigurationNotFoundError,
+    "ownershipControls": OwnershipControlsNotFoundError,
+    "publicAccessBlock": NoSuchPublicAccessBlockConfiguration,
+}
+
+#: sub-resource -> the root of the document of a bucket that has none
+EMPTY: Mapping[str, str] = {
+    "logging": "BucketLoggingStatus",
+    "notification": "NotificationConfiguration",
+    "accelerate": "AccelerateConfiguration",
+}
+
+#: sub-resource -> the root of a list of configurations by id
+LISTS: Mapping[str, str] = {
+    "analytics": "ListBucketAnalyticsConfigurationsResult",
+    "intelligent-tiering": "ListBucketIntelligentTieringConfigurationsOutput",
+    "inventory": "ListInventoryConfigurationsResult",
+    "metrics": "ListMetricsConfigurationsResult",
+}
+
+
+def absent(error: type[S3Error]) -> Handler:
+    """The handler that says a bucket has no such configuration."""
+
+    def read(call: Call) -> Response:
+        call.node.buckets.get(call.bucket)
+        raise error(BucketName=call.bucket)
+
+    return read
+
+
+def empty_document(root: str) -> Handler:
+    """The handler that answers with an empty document."""
+
+    def read(call: Call) -> Response:
+        call.node.buckets.get(call.bucket)
+        return xml(Writer(root))
+
+    return read
+
+
+def empty_list(root: str) -> Handler:
+    """The handler for a list of configurations, or the one that the parameter `id` names."""
+
+    def read(call: Call) -> Response:
+        call.node.buckets.get(call.bucket)
+        if "id" in call.request.query:
+            raise NoSuchConfiguration
+        writer = Writer(root)
+        writer.leaf("IsTruncated", False)
+        return xml(writer)
+
+    return read
+
+
+def not_built(call: Call) -> Response:
+    """501, once the bucket is known to exist."""
+    call.node.buckets.get(call.bucket)
+    raise errors.NotImplemented
+
+
+def delete_absent(call: Call) -> Response:
+    """Deleting a configuration that was never there succeeds."""
+    call.node.buckets.get(call.bucket)
+    return empty(204)
+
+
+def versioning(call: Call) -> Response:
+    """GetBucketVersioning: no Status until versioning was first enabled."""
+    bucket = call.node.buckets.get(call.bucket)
+    writer = Writer("VersioningConfiguration")
+    if bucket.versioning:
+        writer.leaf("Status", bucket.versioning)
+    return xml(writer)
+
+
+def object_lock(call: Call) -> Response:
+    """GetObjectLockConfiguration: whether the bucket was created for it."""
+    bucket = call.node.buckets.get(call.bucket)
+    if not bucket.configuration.get("object-lock"):
+        raise ObjectLockConfigurationNotFoundError(BucketName=call.bucket)
+    writer = Writer("ObjectLockConfiguration")
+    writer.leaf("ObjectLockEnabled", "Enabled")
+    return xml(writer)
+
+
+def request_payment(call: Call) -> Response:
+    """GetBucketRequestPayment: the owner pays."""
+    call.node.buckets.get(call.bucket)
+    writer = Writer("RequestPaymentConfiguration")
+    writer.leaf("Payer", "BucketOwner")
+    return xml(writer)
+
+
+def get_acl(call: Call) -> Response:
+    """GetBucketAcl: the owner's FULL_CONTROL."""
+    bucket = call.node.buckets.get(call.bucket)
+    return xml(acl_document(bucket.owner, call.credentials.owner(bucket.owner)))
+
+
+def put_acl(call: Call) -> Response:
+    """PutBucketAcl, of the ACL that the bucket has: private."""
+    bucket = call.node.buckets.get(call.bucket)
+    accept_private_acl(call, bucket.owner)
+    return empty(200)
+
+
+def acl_document(owner_id: str, display_name: str) -> Writer:
+    """AccessControlPolicy with one grant: FULL_CONTROL for the owner."""
+    writer = Writer("AccessControlPolicy")
+    write_owner(writer, owner_id, display_name)
+    writer.open("AccessControlList")
+    writer.open("Grant")
+    writer.raw('<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">')
+    writer.leaf("ID", owner_id)
+    writer.leaf("DisplayName", display_name)
+    writer.raw("</Grantee>")
+    writer.leaf("Permission", "FULL_CONTROL")
+    writer.close()
+    writer.close()
+    return writer
+
+
+def accept_private_acl(call: Call, owner_id: str) -> None:
+    """Return when the request sets the ACL that everything has: private. Raises NotImplemented for any other."""
+    refuse_unbuilt(call.request.headers)
+    if "x-amz-acl" in call.request.headers:
+        return
+    grants = call.document("AccessControlPolicy").find("AccessControlList")
+    if grants is None:
+        raise MalformedXML
+    for grant in grants:
+        if not _is_owners(grant, owner_id):
+            raise errors.NotImplemented
+
+
+def _is_owners(grant: Element, owner_id: str) -> bool:
+    grantee = grant.find("Grantee")
+    return grantee is not None and grantee.value("ID", "") == owner_id

@@ -1,0 +1,134 @@
+"""Sends bytes and parts of files to a socket that does not block, and can be left off and taken up again.
+
+Files go from the page cache to the socket without passing through this process: sendfile(2).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from ironbucket.server.body import Pace
+from ironbucket.server.limits import Limits
+
+Extent = tuple[int, int, int]  # file descriptor, offset, count
+_MOST = 1 << 30
+#: preadv2(2): do not wait for the disk, answer EAGAIN if the bytes are not in memory
+_NOWAIT = os.RWF_NOWAIT
+
+
+class Abort(Exception):
+    """The answer cannot be completed: the connection is reset, so that no client takes a part for the whole."""
+
+
+class FileBody:
+    """A response body that is parts of open files. Any object with `extents` and `close` will do as well."""
+
+    def __init__(self, extents: Sequence[Extent], on_close: Callable[[], None]) -> None:
+        self.extents = extents
+        self.close = on_close
+
+    def __iter__(self) -> Iterator[bytes]:
+        """For WSGI servers that do not know `extents`."""
+        for fd, offset, count in self.extents:
+            position, end = offset, offset + count
+            while position < end:
+                piece = os.pread(fd, min(end - position, 1 << 20), position)
+                if not piece:
+                    raise Abort("a file is shorter than its extent")
+                yield piece
+                position += len(piece)
+
+
+def read_extents(extents: Sequence[Extent], *, wait: bool) -> bytes | None:
+    """The bytes of small extents. None when reading them would wait for the disk and `wait` is false. Raises Abort."""
+    pieces = []
+    for fd, offset, count in extents:
+        piece: bytes | None = os.pread(fd, count, offset) if wait else _read_cached(fd, offset, count)
+        if piece is None:
+            return None
+        if len(piece) != count:
+            raise Abort("a file is shorter than its extent")
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read_cached(fd: int, offset: int, count: int) -> bytes | None:
+    buffer = bytearray(count)
+    try:
+        done = os.preadv(fd, [buffer], offset, _NOWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:  # a file system that does not know the flag
+        return os.pread(fd, count, offset)
+    if done == count:
+        return buffer  # type: ignore[return-value] # joined to the head, never kept
+    return os.pread(fd, count, offset)  # the end of the file, or the end of what is cached
+
+
+class Sender:
+    """What is left to send of one answer: bytes, then extents."""
+
+    __slots__ = ("_bytes", "_extents", "_pace", "_sock", "_waiting_since", "body_sent")
+
+    def __init__(self, sock: socket.socket, data: bytes, extents: Sequence[Extent], limits: Limits) -> None:
+        self._sock = sock
+        self._bytes = memoryview(data)
+        self._extents = [extent for extent in reversed(extents) if extent[2]]
+        self._pace = Pace(limits)
+        self._waiting_since: float | None = None
+        self.body_sent = 0  # bytes of extents
+
+    @property
+    def reads_files(self) -> bool:
+        return bool(self._extents)
+
+    def run(self, patience: float) -> bool:
+        """Send until all is sent (True) or the peer has taken nothing for `patience` seconds (False).
+
+        Raises Abort if a file is shorter than promised or the peer too slow, OSError if the peer is gone.
+        """
+        poll: select.poll | None = None
+        while True:
+            try:
+                done = self._send_some()
+            except BlockingIOError:
+                if self._waiting_since is None:
+                    self._waiting_since = time.monotonic()
+                if not patience:
+                    return False
+                if poll is None:
+                    poll = select.poll()
+                    poll.register(self._sock.fileno(), select.POLLOUT)
+                if not poll.poll(patience * 1000):
+                    return False
+                continue
+            if done is None:
+                return True
+            if self._waiting_since is not None:
+                waited = time.monotonic() - self._waiting_since
+                self._waiting_since = None
+                if self._pace.too_slow(waited, done):
+                    raise Abort("the client takes the answer too slowly")
+
+    def _send_some(self) -> int | None:
+        """Bytes that the socket took; None when all is sent."""
+        if self._bytes:
+            done = self._sock.send(self._bytes, socket.MSG_MORE if self._extents else 0)
+            self._bytes = self._bytes[done:]
+            return done
+        if not self._extents:
+            return None
+        fd, offset, count = self._extents[-1]
+        done = os.sendfile(self._sock.fileno(), fd, offset, min(count, _MOST))
+        if not done:
+            raise Abort("a file is shorter than its extent")
+        self.body_sent += done
+        if done == count:
+            self._extents.pop()
+        else:
+            self._extents[-1] = (fd, offset + done, count - done)
+        return done

@@ -1,0 +1,162 @@
+"""A client that calls the WSGI application directly, with requests signed by botocore."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+from xml.etree import ElementTree
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotoCredentials
+
+from ironbucket.s3.app import make_app
+from ironbucket.s3.credentials import Credentials
+from tests.unit.s3.fake_node import FakeNode
+
+ACCESS_KEY, SECRET_KEY = "root", "a secret of some length"
+HOST = "127.0.0.1:9000"
+
+
+class Input(io.BytesIO):
+    """wsgi.input as the server gives it."""
+
+
+@dataclass
+class Answer:
+    status: int
+    header_list: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in self.header_list}
+
+    @property
+    def xml(self) -> ElementTree.Element:
+        """The document, without its namespaces."""
+        root = ElementTree.fromstring(self.body)
+        for element in root.iter():
+            element.tag = element.tag.partition("}")[2] or element.tag
+        return root
+
+    def text(self, path: str) -> str | None:
+        return self.xml.findtext(path)
+
+    def texts(self, path: str) -> list[str]:
+        return [element.text or "" for element in self.xml.findall(path)]
+
+    @property
+    def code(self) -> str | None:
+        return self.text("Code") if self.body else None
+
+
+class Client:
+    """Speaks S3 to an application, without a socket."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        query: dict[str, str] | str = "",
+        headers: dict[str, str] | None = None,
+        signed: bool = True,
+        host: str = HOST,
+    ) -> Answer:
+        target = quote(path, safe="/~-._") if "%" not in path else path
+        query = query if isinstance(query, str) else urlencode(query, quote_via=quote)
+        url = f"http://{host}{target}" + (f"?{query}" if query else "")
+        sent = {"Host": host, **(headers or {})}
+        if body or method in ("PUT", "POST"):
+            sent.setdefault("Content-Length", str(len(body)))
+        if signed:
+            request = AWSRequest(method, url, dict(sent), body)
+            S3SigV4Auth(BotoCredentials(ACCESS_KEY, SECRET_KEY), "s3", "us-east-1").add_auth(request)
+            sent = dict(request.headers.items())
+        return self.send(method, url, sent, body)
+
+    def send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        parts = urlsplit(url)
+        raw = [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers.items() if v is not None]
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": parts.path,
+            "QUERY_STRING": parts.query,
+            "REQUEST_URI": parts.path + (f"?{parts.query}" if parts.query else ""),
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": "9000",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": Input(body),
+            "wsgi.errors": io.StringIO(),
+            "ironbucket.headers": raw,
+            "ironbucket.request_id": "0123456789ABCDEF",
+        }
+        for name, value in raw:
+            text = name.decode().upper().replace("-", "_")
+            key = text if text in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{text}"
+            environ[key] = value.decode("latin-1")
+        answered: list[Any] = []
+
+        def start_response(status: str, header_list: list[tuple[str, str]], exc_info: Any = None) -> None:
+            answered[:] = [status, header_list]
+
+        result = self.app(environ, start_response)
+        data = b"".join(result)
+        if hasattr(result, "close"):
+            result.close()
+        self.environ = environ
+        answer = Answer(int(answered[0].split()[0]), answered[1], data)
+        check_wire_form(method, answer)
+        return answer
+
+
+def check_wire_form(method: str, answer: Answer) -> None:
+    """What holds for every answer, whatever the operation."""
+    for name, value in answer.header_list:
+        assert isinstance(name, str)
+        assert isinstance(value, str)
+        value.encode("latin-1")
+        assert not set("\r\n\0") & set(name + value)
+    assert answer.headers["x-amz-request-id"] == "0123456789ABCDEF"
+    assert answer.headers["x-amz-id-2"]
+    names = [name.lower() for name, _ in answer.header_list]
+    assert len(names) == len(set(names))
+    if method == "HEAD" or answer.status in (204, 304):
+        assert answer.body == b""
+    else:
+        assert answer.headers["content-length"] == str(len(answer.body))
+    if answer.status >= 400 and method != "HEAD":
+        assert answer.headers["content-type"] == "application/xml"
+        assert answer.text("RequestId") == "0123456789ABCDEF"
+        assert answer.text("Resource") is not None
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    return FakeNode()
+
+
+@pytest.fixture
+def client(node: FakeNode) -> Client:
+    return client_of(node)
+
+
+def client_of(node: FakeNode) -> Client:
+    settings = SimpleNamespace(access_key=ACCESS_KEY, secret_key=SECRET_KEY)
+    return Client(make_app(node, Credentials.from_settings(settings)))
+
+
+@pytest.fixture
+def bucket(client: Client) -> str:
+    assert client("PUT", "/box").status == 200
+    return "/box"
