@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote, unquote
+
+_SPACES = re.compile(" +")
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 STREAMING = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -83,7 +86,7 @@ class Signer:
                 method,
                 encode(unquote(path, errors="surrogateescape").encode("utf-8", "surrogateescape"), safe="/"),
                 "&".join(f"{k}={v}" for k, v in pairs),
-                *(f"{name}:{' '.join(headers[name].split())}" for name in signed),
+                *(f"{name}:{_SPACES.sub(' ', headers[name].strip(' '))}" for name in signed),
                 "",
                 ";".join(signed),
                 digest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -57,7 +58,8 @@ def test_all_at_once(s3: Any, listed: str, prefix: str, delimiter: str) -> None:
         assert names(page) == (expected.keys, expected.prefixes)
         assert page["IsTruncated"] is False
         assert page["MaxKeys"] == 1000
-        assert page["Prefix"] == prefix
+        # botocore decodes the Prefix of version 2 only
+        assert (unquote(page["Prefix"]) if call is s3.list_objects else page["Prefix"]) == prefix
         assert page.get("Delimiter", "") == delimiter
 
 
@@ -154,7 +156,7 @@ def test_max_keys_that_is_no_number_of_keys(raw: RawClient, listed: str, value: 
         assert (answer.status, answer.code) == (400, "InvalidArgument"), str(answer)
 
 
-@pytest.mark.parametrize("token", ["", "not-a-token", "////", "AAAA"])
+@pytest.mark.parametrize("token", ["not-a-token", "////", "AAAA"])
 def test_tokens_that_were_not_given_out(raw: RawClient, listed: str, token: str) -> None:
     answer = raw.request("GET", listed, query={"list-type": "2", "continuation-token": token})
     assert (answer.status, answer.code) == (400, "InvalidArgument"), str(answer)
@@ -162,11 +164,6 @@ def test_tokens_that_were_not_given_out(raw: RawClient, listed: str, token: str)
 
 def test_an_encoding_type_that_is_none(raw: RawClient, listed: str) -> None:
     answer = raw.request("GET", listed, query={"list-type": "2", "encoding-type": "base64"})
-    assert (answer.status, answer.code) == (400, "InvalidArgument")
-
-
-def test_a_list_type_that_is_none(raw: RawClient, listed: str) -> None:
-    answer = raw.request("GET", listed, query={"list-type": "3"})
     assert (answer.status, answer.code) == (400, "InvalidArgument")
 
 
