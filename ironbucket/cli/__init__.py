@@ -32,6 +32,7 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("serve", "serve", "run the node: the S3 server with its log and store"),
     Command("check-config", "check_config", "show the settings in force, where each comes from, and what is wrong"),
+    Command("replicate", "replicate", "ship what the peers lack, then exit"),
     Command("status", "status", "show what this node holds, how far its log goes, and what is applied"),
     Command("wal", "wal", "read the log: tail, show"),
     Command("recover", "recover", "make the index again from the log; the node must not be running"),

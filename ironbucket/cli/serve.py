@@ -6,7 +6,8 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ironbucket import journal
 from ironbucket.cli import options
@@ -15,6 +16,8 @@ from ironbucket.config import SERVER_NEEDS, Settings, reloaded
 from ironbucket.errors import ConfigurationError
 from ironbucket.node import Node
 from ironbucket.node.recover import running_alone
+from ironbucket.replication import PREFIX
+from ironbucket.replication.receive import Receiver
 from ironbucket.s3.app import App, make_app
 from ironbucket.s3.credentials import Credentials
 from ironbucket.server import workers
@@ -92,7 +95,20 @@ class _Current:
             self.reload()
             _put_in_force(app, self.settings)
 
-        return workers.Application(app=app, check=lambda: _check(node), reload=reload, close=node.close)
+        served = _with_replication(app, node) if self.settings.cluster_secret else app
+        return workers.Application(app=served, check=lambda: _check(node), reload=reload, close=node.close)
+
+
+def _with_replication(app: App, node: Node) -> Callable[..., Iterable[bytes]]:
+    """The S3 application, and beside it the side that receives from peers."""
+    receiver = Receiver(node)
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(PREFIX):
+            return receiver(environ, start_response)
+        return app(environ, start_response)  # type: ignore[no-any-return]
+
+    return serve
 
 
 def _put_in_force(app: App, settings: Settings) -> None:

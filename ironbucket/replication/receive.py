@@ -44,7 +44,14 @@ Answer = tuple[int, dict[str, Any]]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 _CHUNK = 1 << 20
-_REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 409: "Conflict", 503: "Service Unavailable"}
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    409: "Conflict",
+    503: "Service Unavailable",
+}
 
 
 class Refused(IronBucketError):
@@ -90,7 +97,12 @@ class Receiver:
                 return 404, {"code": "NotFound", "message": f"no such endpoint: {path}"}
             return handler(environ, dict(parse_qsl(query, keep_blank_values=True)))
         except Refused as refused:
-            return 409, {"code": "Refused", "refused": refused.place, "message": refused.message, "vector": self.vector()}
+            return 409, {
+                "code": "Refused",
+                "refused": refused.place,
+                "message": refused.message,
+                "vector": self.vector(),
+            }
         except wire.CorruptBatch as error:
             return 400, {"code": "CorruptBatch", "message": str(error)}
         except (Busy, StorageFull, ServiceUnavailable) as error:

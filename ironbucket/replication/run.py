@@ -72,7 +72,10 @@ def replicate(settings: Settings, *, watch: bool = False, stop: threading.Event 
     busy = _Busy(len(state.peers))
     threads = [
         threading.Thread(
-            target=_serve_peer, args=(settings, local, state, cursor, busy, watch, stop), name=cursor.address, daemon=True
+            target=_serve_peer,
+            args=(settings, local, state, cursor, busy, watch, stop),
+            name=cursor.address,
+            daemon=True,
         )
         for cursor in state.peers.values()
     ]
@@ -90,13 +93,17 @@ class _Busy:
 
     def __init__(self, count: int) -> None:
         self._count, self._lock = count, threading.Lock()
+        self._none = threading.Event()
 
     def done(self) -> None:
         with self._lock:
             self._count -= 1
+            if self._count == 0:
+                self._none.set()
 
-    def others(self) -> bool:
-        return self._count > 0
+    def others(self, interval: float) -> bool:
+        """Whether some peer is still being served after `interval` seconds."""
+        return not self._none.wait(interval)
 
 
 def _serve_peer(
@@ -120,9 +127,10 @@ def _serve_peer(
         if first:
             busy.done()
             first = False
-        if not watch and not busy.others():
+        if watch:
+            stop.wait(interval)
+        elif not busy.others(interval):
             return
-        stop.wait(interval)
 
 
 class Shipment:
@@ -247,5 +255,3 @@ def _missing(local: Local, cursor: Cursor, head: Head) -> Iterator[Line]:
     path = local.files.active_path(head.node, head.epoch)
     after = max(cursor.sequence(f"{head.node}/{head.epoch}"), (oldest(path, head.epoch) or 1) - 1)
     return read_stream(path, head.epoch, after)
-
-

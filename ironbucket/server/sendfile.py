@@ -10,14 +10,21 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from ironbucket.server.body import Pace
 from ironbucket.server.limits import Limits
 
-Extent = tuple[int, int, int]  # file descriptor, offset, count
+#: file descriptor (or what has a `fileno` that opens it when it is needed), offset, count
+Extent = tuple[Any, int, int]
 _MOST = 1 << 30
 #: preadv2(2): do not wait for the disk, answer EAGAIN if the bytes are not in memory
 _NOWAIT = os.RWF_NOWAIT
+
+
+def descriptor(file: Any) -> int:
+    """The descriptor of an extent's file. A long multipart object opens its parts one after the other."""
+    return file if type(file) is int else int(file.fileno())
 
 
 class Abort(Exception):
@@ -36,7 +43,7 @@ class FileBody:
         for fd, offset, count in self.extents:
             position, end = offset, offset + count
             while position < end:
-                piece = os.pread(fd, min(end - position, 1 << 20), position)
+                piece = os.pread(descriptor(fd), min(end - position, 1 << 20), position)
                 if not piece:
                     raise Abort("a file is shorter than its extent")
                 yield piece
@@ -47,6 +54,7 @@ def read_extents(extents: Sequence[Extent], *, wait: bool) -> bytes | None:
     """The bytes of small extents. None when reading them would wait for the disk and `wait` is false. Raises Abort."""
     pieces = []
     for fd, offset, count in extents:
+        fd = descriptor(fd)
         piece: bytes | None = os.pread(fd, count, offset) if wait else _read_cached(fd, offset, count)
         if piece is None:
             return None
@@ -123,7 +131,7 @@ class Sender:
         if not self._extents:
             return None
         fd, offset, count = self._extents[-1]
-        done = os.sendfile(self._sock.fileno(), fd, offset, min(count, _MOST))
+        done = os.sendfile(self._sock.fileno(), descriptor(fd), offset, min(count, _MOST))
         if not done:
             raise Abort("a file is shorter than its extent")
         self.body_sent += done

@@ -24,46 +24,47 @@ MANIFEST = "manifest.json"
 
 
 class Payload:
-    """An open payload or a part of it: what a GET sends.
+    """An open payload or a range of it: what a GET sends.
 
-    `extents` are (descriptor, offset, count), in order; a descriptor is valid until the next extent is asked for
-    or `close` is called, so that an object of ten thousand parts needs one descriptor.
+    `extents` are (file, offset, count), in order. The first file is an open descriptor, so that a missing payload is
+    noticed before an answer has begun; the others are opened by their `fileno()` when their turn comes, each closing the
+    one before, so that an object of ten thousand parts needs one descriptor.
     """
 
     def __init__(self, pieces: list[tuple[str, int, int, int]]) -> None:
-        """`pieces`: (path, expected size of the file, offset, count)."""
-        self._pieces = pieces
+        """`pieces`: (path, expected size of the file, offset, count). Raises PayloadMissing, PayloadDamaged."""
         self._fd = -1
+        self._path = ""
         self.size = sum(count for _, _, _, count in pieces)
-        self._first = self._open(pieces[0]) if pieces else None
+        self.extents: list[tuple[int | _Part, int, int]] = []
+        for path, size, offset, count in pieces:
+            self.extents.append((_Part(self, path, size) if self.extents else self.open(path, size), offset, count))
 
-    @property
-    def extents(self) -> Iterator[tuple[int, int, int]]:
-        for number, piece in enumerate(self._pieces):
-            yield self._first if number == 0 and self._first else self._open(piece)
-
-    def _open(self, piece: tuple[str, int, int, int]) -> tuple[int, int, int]:
-        path, size, offset, count = piece
+    def open(self, path: str, size: int) -> int:
+        """Go on to the file at `path`. Raises PayloadMissing, PayloadDamaged (not `size` bytes long)."""
+        if self._fd >= 0 and path == self._path:
+            return self._fd
         self.close()
         with fsutil.storage_errors():
             try:
-                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._fd, self._path = os.open(path, os.O_RDONLY | os.O_CLOEXEC), path
             except FileNotFoundError:
                 raise PayloadMissing(path) from None
         found = os.fstat(self._fd).st_size
         if found != size:
             self.close()
             raise PayloadDamaged(f"{path}: {found} bytes where {size} were stored. Run 'ironbucket verify'.")
-        return self._fd, offset, count
+        return self._fd
 
     def read(self) -> bytes:
         """All of it at once; for small payloads and tests."""
         with self:
-            return b"".join(fsutil.read_at(fd, offset, count) for fd, offset, count in self.extents)
+            return b"".join(self)
 
     def __iter__(self) -> Iterator[bytes]:
-        for fd, offset, count in self.extents:
+        for file, offset, count in self.extents:
             while count:
+                fd = file if isinstance(file, int) else file.fileno()
                 chunk = os.pread(fd, min(count, 1 << 20), offset)
                 if not chunk:
                     raise PayloadDamaged("a payload became shorter while it was read")
@@ -80,6 +81,18 @@ class Payload:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+class _Part:
+    """A file of a multipart payload that is opened when its turn comes."""
+
+    __slots__ = ("_path", "_payload", "_size")
+
+    def __init__(self, payload: Payload, path: str, size: int) -> None:
+        self._payload, self._path, self._size = payload, path, size
+
+    def fileno(self) -> int:
+        return self._payload.open(self._path, self._size)
 
 
 class PayloadMissing(InternalError):
