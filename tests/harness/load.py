@@ -84,7 +84,7 @@ class Writer(threading.Thread):
 
     def _step(self) -> None:
         key = self.random.choice(self.keys)
-        action = self.random.choices((self._put, self._delete, self._multipart, self._fresh), (6, 2, 1, 3))[0]
+        action = self.random.choices((self._put, self._remove, self._multipart, self._fresh), (6, 2, 1, 3))[0]
         self._seed += 1
         try:
             action(key)
@@ -110,7 +110,7 @@ class Writer(threading.Thread):
     def _fresh(self, key: str) -> None:
         self._put(f"{key}-{self._seed}")
 
-    def _delete(self, key: str) -> None:
+    def _remove(self, key: str) -> None:
         self.ledger.sent(key, ABSENT)
         self._record(key, ABSENT, self.session.request("DELETE", self.bucket, key))
 

@@ -26,7 +26,10 @@ def find_aws() -> str:
 
 @pytest.fixture
 def aws(endpoint: Endpoint, tmp_path: Path) -> Aws:
+    config = tmp_path / "aws-config"
+    config.write_text("[default]\ns3 =\n  signature_version = s3v4\n")  # aws-cli 1 presigns with version 2 otherwise
     env = {
+        "AWS_CONFIG_FILE": str(config),
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "AWS_ACCESS_KEY_ID": endpoint.access_key,

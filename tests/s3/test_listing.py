@@ -59,7 +59,7 @@ def test_all_at_once(s3: Any, listed: str, prefix: str, delimiter: str) -> None:
         assert page["IsTruncated"] is False
         assert page["MaxKeys"] == 1000
         # botocore decodes the Prefix of version 2 only
-        assert (unquote(page["Prefix"]) if call is s3.list_objects else page["Prefix"]) == prefix
+        assert (unquote(page["Prefix"]) if call == s3.list_objects else page["Prefix"]) == prefix
         assert page.get("Delimiter", "") == delimiter
 
 
