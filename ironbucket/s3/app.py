@@ -120,15 +120,17 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         """The answer to a request that failed."""
         problem = translate(error, request)
         status = errors.status(problem)
-        if problem is not error or status >= 500:
+        if problem is not error:
             log.error("request %s: %s", request_id, problem.message, exc_info=error)
+        elif status >= 500 and status != 501:
+            log.warning("request %s: %s: %s", request_id, problem.code, problem.message)
         headers: list[Header] = []
         for detail, name in _DETAIL_HEADERS.items():
             if detail in problem.details:
                 headers.append((name, problem.details.pop(detail)))
         if environ["REQUEST_METHOD"] == "HEAD" or status == 304:
             return Response(status, headers, [])
-        body = errors.document(problem, request.resource if request else environ["PATH_INFO"], request_id)
+        body = errors.document(problem, request.resource if request else environ["PATH_INFO"], request_id, self.host_id)
         headers += [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
         return Response(status, headers, [body])
 

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (2 KiB;
 from __future__ import annotations
 
 import base64
+import re
 from binascii import Error as BinasciiError
 from collections.abc import Mapping
 from email.errors import HeaderParseError
@@ -48,6 +49,10 @@ CONTENT_HEADERS = (
 )
 
 _META = "x-amz-meta-"
+
+#: a header's name (RFC 9110 5.1), and a redirect's target without control characters
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+_REDIRECT = re.compile(r"(?:/|https?://)[^\x00-\x1f\x7f]*")
 
 #: headers that promise what is not built: to accept them silently would be to break the promise
 _UNBUILT = (
@@ -109,7 +114,7 @@ def content_headers(headers: Mapping[str, str]) -> dict[str, str]:
     if encoding := chunked.content_encoding(headers.get("content-encoding")):
         found["content-encoding"] = encoding
     redirect = found.get("x-amz-website-redirect-location")
-    if redirect is not None and not redirect.startswith(("/", "http://", "https://")):
+    if redirect is not None and not _REDIRECT.fullmatch(redirect):
         raise InvalidArgument(
             "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
             ArgumentName="x-amz-website-redirect-location",
@@ -132,6 +137,8 @@ def metadata(headers: Mapping[str, str]) -> dict[str, str]:
     size = 0
     for name, value in headers.items():
         if name.startswith(_META):
+            if not _NAME.fullmatch(name):  # from the query of a presigned URL, where any character can stand
+                raise InvalidArgument("Invalid metadata name.", ArgumentName="x-amz-meta", ArgumentValue=name)
             text = decode_value(value)
             found[name[len(_META) :]] = text
             size += len(name) - len(_META) + len(text.encode())

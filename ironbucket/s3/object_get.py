@@ -7,6 +7,7 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, API
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ _OVERRIDES = {
     "response-content-type": "Content-Type",
     "response-expires": "Expires",
 }
+
+_VERSION_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 
 _CONDITIONAL = frozenset(("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"))
 
@@ -67,10 +70,10 @@ def _version(call: Call) -> Version:
 
 
 def requested_version(call: Call) -> str | None:
-    """The versionId parameter. Raises InvalidArgument when it is there and empty."""
+    """The versionId parameter. Raises InvalidArgument for what no version can be called."""
     version_id = call.request.query.get("versionId")
-    if version_id == "":
-        raise InvalidArgument("Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue="")
+    if version_id is not None and not _VERSION_ID.fullmatch(version_id):
+        raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version_id)
     return version_id
 
 
