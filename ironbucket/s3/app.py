@@ -91,7 +91,8 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         headers.append(("x-amz-request-id", request_id))
         headers.append(("x-amz-id-2", self.host_id))
         start_response(STATUS_LINE[response.status], headers)
-        return response.body
+        # a HEAD of what has none of its own is its GET without the document
+        return response.body if environ["REQUEST_METHOD"] != "HEAD" else []
 
     def _respond(self, request: Request) -> Response:
         credentials = self.config["credentials"]

@@ -156,3 +156,15 @@ def presigned(method: str, target: str) -> str:
 def test_the_document_names_the_host_as_the_header_does(client: Client, bucket: str) -> None:
     answer = client("GET", "/box/missing")
     assert answer.text("HostId") == answer.headers["x-amz-id-2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query"), [("/", ""), ("/box", "location="), ("/box", "list-type=2"), ("/box/a", "acl=")]
+)
+def test_a_head_of_anything_else_is_its_get_without_the_document(
+    client: Client, bucket: str, path: str, query: str
+) -> None:
+    client("PUT", "/box/a", b"1")
+    answer = client("HEAD", path, query=query)
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["content-length"] == client("GET", path, query=query).headers["content-length"]
