@@ -54,7 +54,8 @@ def get(call: Call) -> Response:
         return Response(status, headers, [])
     if not length:
         return Response(status, headers, [])
-    return Response(status, headers, call.node.objects.payload(version, start, length))
+    payload = call.node.objects.payload(version, start, length, may_wait=call.request.may_wait)
+    return Response(status, headers, payload)
 
 
 def head(call: Call) -> Response:
@@ -67,7 +68,7 @@ def head(call: Call) -> Response:
 def _version(call: Call) -> Version:
     request = call.request
     version_id = requested_version(call) if request.query else None
-    return call.node.objects.get(request.bucket, request.key, version_id)
+    return call.node.objects.get(request.bucket, request.key, version_id, may_wait=request.may_wait)
 
 
 def requested_version(call: Call) -> str | None:

@@ -91,6 +91,11 @@ class Request:
     identity: Identity | None  # set once authenticated
     environ: dict[str, Any]
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether an answer may take its time: not while the server's loop itself asks for it."""
+        return not self.environ.get("ironbucket.inline")
+
     @classmethod
     def parse(cls, environ: dict[str, Any], domains: Sequence[str] = ()) -> Request:
         """Read a WSGI environ. `domains`: base names of virtual-host style, lower case, without port.

@@ -98,7 +98,7 @@ class Bucket:
 
     @property
     def versioning(self) -> str:
-        """"", "Enabled" or "Suspended"."""
+        """ "", "Enabled" or "Suspended"."""
         return str(self.configuration.get("versioning", ""))
 
 
