@@ -181,7 +181,7 @@ class Objects:
         described = {**describe(attributes), "checksums": sums}
         return self.node.commit(bucket, key, data, hashlib.md5(data).hexdigest(), described)
 
-    def get(self, bucket: str, key: str, version_id: str | None = None) -> Version:
+    def get(self, bucket: str, key: str, version_id: str | None = None, *, may_wait: bool = True) -> Version:
         self.node.bucket(bucket)
         versions = self.node.history.get((bucket, key), [])
         if version_id is not None:
@@ -197,7 +197,7 @@ class Objects:
             raise errors.NoSuchKey(Key=key, delete_marker="true", version_id=versions[0].version_id)
         return versions[0]
 
-    def payload(self, version: Version, start: int = 0, length: int | None = None) -> Payload:
+    def payload(self, version: Version, start: int = 0, length: int | None = None, *, may_wait: bool = True) -> Payload:
         data = self.node.data[version.version]
         return Payload(data[start : len(data) if length is None else start + length])
 
