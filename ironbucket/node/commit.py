@@ -130,7 +130,7 @@ class Committer:
         sync: bool = True,
         segment_size: int = 64 << 20,
     ) -> None:
-        """`logged` False: no log is kept, the index is durable by itself. `sync` False: something else syncs the log."""
+        """`logged` False: no log is kept, the index is durable itself. `sync` False: something else syncs the log."""
         self._index, self._payloads, self._files = index, payloads, files
         self._applier = Applier(index, payloads)
         self._lock = LogLock(lock_path)
@@ -173,7 +173,7 @@ class Committer:
             group, self._queue = self._queue, []
         try:
             self._commit(group)
-        except BaseException as error:  # every waiter's thread raises it
+        except BaseException as error:  # noqa: BLE001 - every waiter's thread raises it
             named = fsutil.named_error(error) if isinstance(error, OSError) else None
             for waiter in group:
                 waiter.error = waiter.error or named or error

@@ -104,7 +104,7 @@ class Objects:
     ) -> Version:
         """Store what `source` holds under another name (or its own, with other attributes).
 
-        A payload that is one file is linked, not copied: payloads are immutable. Parts of a multipart object are joined.
+        A payload of one file is linked, not copied: payloads are immutable. Those of a multipart object are joined.
         """
         self._buckets.get(bucket)
         version = new_version()
