@@ -79,6 +79,11 @@ class Transaction:
             self.staged.add(bucket)
         return record
 
+    @property
+    def sequence(self) -> int:
+        """Of this node's last record so far."""
+        return self.head(self._own).sequence
+
     def head(self, head: Head) -> Head:
         """The head of a stream as this transaction leaves it."""
         pending = self.pending.get(head.number)
@@ -99,13 +104,14 @@ class Transaction:
 class _Waiter(Generic[Result]):
     """A change that waits for its group, and the thread behind it."""
 
-    __slots__ = ("change", "error", "leads", "result", "wake")
+    __slots__ = ("change", "error", "leads", "result", "sequence", "wake")
 
     def __init__(self, change: Callable[[Transaction], Result]) -> None:
         self.change = change
         self.result: Result | None = None
         self.error: BaseException | None = None
         self.leads = False
+        self.sequence = 0  # of the last record that the change made
         self.wake = threading.Lock()
         self.wake.acquire()
 
@@ -124,7 +130,7 @@ class Committer:
         sync: bool = True,
         segment_size: int = 64 << 20,
     ) -> None:
-        """`logged` False: no log is kept, the index is durable by itself. `sync` False: something else syncs the log."""
+        """`logged` False: no log is kept, the index is durable itself. `sync` False: something else syncs the log."""
         self._index, self._payloads, self._files = index, payloads, files
         self._applier = Applier(index, payloads)
         self._lock = LogLock(lock_path)
@@ -133,6 +139,8 @@ class Committer:
         self._queue: list[_Waiter[Any]] = []
         self._leading = False
         self._sequence_fd = -1
+        #: waits until enough peers hold this node's record of that sequence; set by whoever wires a cluster
+        self.acknowledge: Callable[[int], None] | None = None
 
     def submit(self, change: Callable[[Transaction], Result]) -> Result:
         """Run `change` under the lock, with every earlier record visible to it; return when its records are durable.
@@ -150,6 +158,8 @@ class Committer:
             self._lead()
         if waiter.error is not None:
             raise waiter.error
+        if waiter.sequence and self.acknowledge is not None:
+            self.acknowledge(waiter.sequence)
         return waiter.result  # type: ignore[return-value]
 
     def exclusively(self, action: Callable[[], Result]) -> Result:
@@ -163,7 +173,7 @@ class Committer:
             group, self._queue = self._queue, []
         try:
             self._commit(group)
-        except BaseException as error:  # every waiter's thread raises it
+        except BaseException as error:  # noqa: BLE001 - every waiter's thread raises it
             named = fsutil.named_error(error) if isinstance(error, OSError) else None
             for waiter in group:
                 waiter.error = waiter.error or named or error
@@ -185,8 +195,10 @@ class Committer:
                 with self._index.transaction() as connection:
                     transaction = self._begin(connection)
                     for waiter in group:
+                        before = transaction.sequence
                         try:
                             waiter.result = waiter.change(transaction)
+                            waiter.sequence = transaction.sequence if transaction.sequence > before else 0
                         except IronBucketError as error:
                             waiter.error = error
                     self._make_durable(transaction, undo)

@@ -70,13 +70,13 @@ class LogFiles:
         self._open: dict[tuple[str, str], ActiveSegment] = {}
 
     def active_path(self, node: str, epoch: str) -> str:
-        """The active segment of this node's log, or of the copy of another's. Past epochs of this node are copies too."""
+        """The active segment of this node's log, or of a copy: of another's log, or of a past epoch of this node."""
         if node == self.node and epoch == self.own_epoch:
             return self.wal_path
         return os.path.join(self.directory, "peers", node, f"{epoch}.log")
 
     def segment(self, head: Head) -> ActiveSegment | None:
-        """The open active segment of a stream, reopened when another process has rotated it; None when there is none."""
+        """The open active segment of a stream, reopened when another process has rotated it; None if there is none."""
         place = (head.node, head.epoch)
         active = self._open.get(place)
         if active is not None and active.header.first == head.segment:

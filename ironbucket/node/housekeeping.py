@@ -78,7 +78,7 @@ class Housekeeping:
             self._index.checkpoint()
 
     def collect(self) -> int:
-        """Free payloads that nothing refers to, once the history window has passed or space is short. Returns how many."""
+        """Free payloads that nothing refers to, once the history window has passed or space is short; how many."""
         before = wall_ms() - (0 if self._short_of_space() else int(self._settings.history_window * 1000))
         freed = 0
         while True:

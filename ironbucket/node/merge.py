@@ -4,7 +4,7 @@ The state of a key is a set of entries. Versions made while versioning was on ar
 for ever by a tombstone. The null version (versioning off or suspended) is one register, and the last writer wins
 by stamp, be it a PUT, a delete marker or a deletion. Metadata of a version is one register per kind. Each of these is
 commutative, associative and idempotent, so any order of any interleaving of origins gives the same state:
-Shapiro et al., "Conflict-free Replicated Data Types" (2011). tests/unit/node/test_merge.py tries orders by the thousand.
+Shapiro et al., "Conflict-free Replicated Data Types" (2011).
 """
 
 from __future__ import annotations

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ironbucket.node import recover
+from ironbucket.errors import InvalidArgument, ServiceUnavailable
+from ironbucket.node import heads, recover
 from ironbucket.node.buckets import Buckets
 from ironbucket.node.commit import Committer
 from ironbucket.node.heads import LogFiles
@@ -69,6 +71,29 @@ class Node:
         uploads = Uploads(index, payloads, committer, buckets, objects, node_id=settings.node_id)
         housekeeping = Housekeeping(index, payloads, committer, settings)
         return cls(settings, identity, index, payloads, files, committer, buckets, objects, uploads, housekeeping)
+
+    def position(self) -> str:
+        """How far this node's own log goes: NODE/EPOCH/SEQUENCE. What was written before is at or before it."""
+        head = heads.load(self.index.reader, self.identity.node, self.identity.epoch)
+        return f"{head.node}/{head.epoch}/{head.sequence}"
+
+    def reached(self, position: str) -> bool:
+        """Whether this node has applied everything up to a position. Raises InvalidArgument for what is none."""
+        node, epoch, sequence = (*position.split("/"), "", "")[:3]
+        if not node or not epoch or not sequence.isdecimal():
+            raise InvalidArgument("A position is NODE/EPOCH/SEQUENCE.", ArgumentValue=position)
+        row = self.index.reader.execute(
+            "SELECT sequence FROM streams WHERE node = ? AND epoch = ?", (node, epoch)
+        ).fetchone()
+        return row is not None and row[0] >= int(sequence)
+
+    def wait_for(self, position: str) -> None:
+        """Return when this node has reached a position. Raises ServiceUnavailable when that takes too long."""
+        deadline = time.monotonic() + self.settings.replication_timeout
+        while not self.reached(position):
+            if time.monotonic() > deadline:
+                raise ServiceUnavailable(f"This node has not received {position} yet. Try again.")
+            time.sleep(0.02)
 
     def close(self) -> None:
         self.housekeeping.stop()

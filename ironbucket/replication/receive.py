@@ -28,9 +28,11 @@ from ironbucket.clock import MAX_SKEW_MS, wall_ms
 from ironbucket.errors import EpochDiverged, IronBucketError, S3Error, ServiceUnavailable, StorageFull
 from ironbucket.node import heads
 from ironbucket.node.commit import Transaction
-from ironbucket.replication import PREFIX, wire
+from ironbucket.replication import PREFIX, lend, wire
 from ironbucket.replication.peer import ACCESS_KEY, REGION, SERVICE
-from ironbucket.signature import Verifier
+from ironbucket.store.paths import is_version
+from ironbucket.store.payloads import Payload
+from ironbucket.verifier import Verifier
 from ironbucket.wal.record import PUT, Record
 from ironbucket.wal.segment import Header
 
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Environ = dict[str, Any]
-Answer = tuple[int, dict[str, Any]]
+Answer = tuple[int, "dict[str, Any] | Payload"]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 _CHUNK = 1 << 20
@@ -79,11 +81,16 @@ class Receiver:
             ("POST", "batch"): self._post_batch,
             ("GET", "payload"): self._get_payload,
             ("PUT", "payload"): self._put_payload,
+            ("GET", "object"): lambda _, query: lend.get_object(node, query),
+            ("GET", "bytes"): lambda _, query: lend.get_bytes(node, query),
         }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        status, document = self._answer(environ)
-        body = json.dumps(document).encode()
+        status, answer = self._answer(environ)
+        if isinstance(answer, Payload):
+            start_response("200 OK", [("Content-Length", str(answer.size))])
+            return answer
+        body = json.dumps(answer).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         start_response(f"{status} {_REASONS.get(status, 'Error')}", headers)
         return [body]
@@ -132,14 +139,14 @@ class Receiver:
 
     # -- endpoints ----------------------------------------------------------------------------------------------------
 
-    def _get_vector(self, environ: Environ, query: Mapping[str, str]) -> Answer:
+    def _get_vector(self, _environ: Environ, _query: Mapping[str, str]) -> Answer:
         return 200, self._state()
 
     def _state(self) -> dict[str, Any]:
         who = self._node.identity
         return {"node": who.node, "epoch": who.epoch, "clock": wall_ms(), "vector": self.vector()}
 
-    def _post_batch(self, environ: Environ, query: Mapping[str, str]) -> Answer:
+    def _post_batch(self, environ: Environ, _query: Mapping[str, str]) -> Answer:
         body = _read_body(environ)
         if hashlib.sha256(body).hexdigest() != environ["ironbucket.payload"]:
             raise wire.CorruptBatch("the body is not the one that was signed")
@@ -147,7 +154,7 @@ class Receiver:
             self._take(piece)
         return 200, self._state()
 
-    def _get_payload(self, environ: Environ, query: Mapping[str, str]) -> Answer:
+    def _get_payload(self, _environ: Environ, query: Mapping[str, str]) -> Answer:
         final, staged = self._places(query)
         if os.path.lexists(final):
             return 200, {"size": -1}
@@ -187,7 +194,7 @@ class Receiver:
 
     def _places(self, query: Mapping[str, str]) -> tuple[str, str]:
         place = (query["bucket"], query["key"], query["version"])
-        _check_place(*place, query.get("name", ""))
+        _check_place(query["bucket"], query["version"], query.get("name", ""))
         layout = self._node.payloads.layout
         suffix = f"/{query['name']}" if query.get("name") else ""
         return layout.payload(*place) + suffix, layout.staged(*place) + suffix
@@ -233,7 +240,7 @@ class Receiver:
         if record.operation != PUT or payload is None or payload == wire.GONE:
             return
         place = (record.bucket, record.key or "", record.version)
-        _check_place(*place, "")
+        _check_place(record.bucket, record.version, "")
         name = f"{record.node}/{record.epoch}/{record.sequence}"
         layout, payloads = self._node.payloads.layout, self._node.payloads
         if payload == wire.SENT:
@@ -337,13 +344,13 @@ def _stream(environ: Environ, fd: int, offset: int) -> None:
         failpoints.hit("payload-arriving")
 
 
-def _check_place(bucket: str, key: str, version: str, name: str) -> None:
-    """Nothing a peer sends may name a path outside of the bucket's folder."""
-    for part in (bucket, version, name):
-        if "/" in part or "\0" in part or part.startswith(".."):
+def _check_place(bucket: str, version: str, name: str) -> None:
+    """Nothing a peer sends may name a path outside of the bucket's folder (a key is encoded, and cannot)."""
+    for part in (bucket, name):
+        if "/" in part or "\0" in part or part.startswith("."):
             raise wire.CorruptBatch(f"not a name: {part[:80]!r}")
-    if not bucket or bucket.startswith(".") or not version:
-        raise wire.CorruptBatch("no bucket or no version is named")
+    if not bucket or not is_version(version):
+        raise wire.CorruptBatch(f"not a version of an object: {version[:80]!r}")
 
 
 def _check_etag(path: str, etag: str) -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 SMALL_DOCUMENT = 64 << 10
 LARGE_DOCUMENT = 4 << 20
 
+#: parts of one upload
+MAX_PARTS = 10_000
+
 _MAX_INT = 2**31 - 1
 
 
@@ -109,6 +112,15 @@ def parse_integer(name: str, text: str, low: int = 0, high: int = _MAX_INT) -> i
     raise InvalidArgument(
         f"Argument {name} must be an integer between {low} and {high}", ArgumentName=name, ArgumentValue=text
     )
+
+
+def part_number(text: str) -> int:
+    """A partNumber parameter. Raises InvalidArgument."""
+    try:
+        return parse_integer("partNumber", text, 1, MAX_PARTS)
+    except InvalidArgument as error:
+        error.message = f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
+        raise
 
 
 def verify(data: bytes, expected: Expected, body: Body) -> None:

@@ -66,6 +66,7 @@ _BY_STATUS: dict[int, tuple[type[S3Error], ...]] = {
     404: (
         errors.NoSuchBucket,
         errors.NoSuchBucketPolicy,
+        errors.NoSuchConfiguration,
         errors.NoSuchCORSConfiguration,
         errors.NoSuchKey,
         errors.NoSuchLifecycleConfiguration,
@@ -77,6 +78,7 @@ _BY_STATUS: dict[int, tuple[type[S3Error], ...]] = {
         errors.NoSuchWebsiteConfiguration,
         errors.ObjectLockConfigurationNotFoundError,
         errors.OwnershipControlsNotFoundError,
+        errors.ReplicationConfigurationNotFoundError,
         errors.ServerSideEncryptionConfigurationNotFoundError,
     ),
     405: (errors.MethodNotAllowed,),

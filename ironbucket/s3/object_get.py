@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ironbucket.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
 from ironbucket.s3 import ranges
 from ironbucket.s3.attributes import encode_value
-from ironbucket.s3.call import Call
+from ironbucket.s3.call import Call, part_number
 from ironbucket.s3.conditions import check_read, etag_matches, parse_date
 from ironbucket.s3.response import Header, Response, checksum_headers, http_date
 from ironbucket.store.model import Version
@@ -50,7 +50,8 @@ def get(call: Call) -> Response:
         return Response(status, headers, [])
     if not length:
         return Response(status, headers, [])
-    return Response(status, headers, call.node.objects.payload(version, start, length))
+    payload = call.node.objects.payload(version, start, length, may_wait=call.request.may_wait)
+    return Response(status, headers, payload)
 
 
 def head(call: Call) -> Response:
@@ -63,7 +64,7 @@ def head(call: Call) -> Response:
 def _version(call: Call) -> Version:
     request = call.request
     version_id = requested_version(call) if request.query else None
-    return call.node.objects.get(request.bucket, request.key, version_id)
+    return call.node.objects.get(request.bucket, request.key, version_id, may_wait=request.may_wait)
 
 
 def requested_version(call: Call) -> str | None:
@@ -144,17 +145,11 @@ def _part(
     node: Node, number: str, asked: Mapping[str, str], version: Version, headers: list[Header]
 ) -> tuple[int, int, int]:
     """(status, start, length) of one part of a multipart object; an object put whole is its own part 1."""
-    if not number.isdecimal() or len(number) > 5 or not 1 <= int(number) <= 10000:
-        raise InvalidArgument(
-            "Part number must be an integer between 1 and 10000, inclusive",
-            ArgumentName="partNumber",
-            ArgumentValue=number,
-        )
+    index = part_number(number) - 1
     if "range" in asked:
         raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
     wants_checksum = asked.get("x-amz-checksum-mode", "").upper() == "ENABLED"
     parts = node.objects.parts(version) if version.parts else []
-    index = int(number) - 1
     if index >= max(len(parts), 1):
         raise InvalidPartNumber(PartNumberRequested=number, ActualPartCount=str(max(len(parts), 1)))
     if not parts:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ironbucket import errors
 from ironbucket.server import answers
 from ironbucket.server.answers import Refusal
-from ironbucket.server.body import ChunkedBody, NoBody, RequestBody, SizedBody
+from ironbucket.server.body import NO_BODY, ChunkedBody, NoBody, RequestBody, SizedBody
 from ironbucket.server.parser import END, HeadParser
 from ironbucket.server.request import Request, read
 from ironbucket.server.response import Exchange, close_result
@@ -146,7 +146,7 @@ class Connection:
         length = request.length
         body: RequestBody
         if length == 0:
-            body = NoBody(rest)
+            body = NoBody(rest) if rest else NO_BODY
         elif length is None:
             body = ChunkedBody(self.sock, self.limits, rest, expects=request.expects)
         else:

@@ -97,7 +97,7 @@ class _Master:
     ) -> None:
         self._start = start
         self._limits = limits
-        self._access_log = access_log
+        self._log_lock = os.memfd_create("access-log-lock") if access_log else None
         self._reload = reload
         self._ready = ready
         self._slots = [_Slot(number, sock) for number, sock in enumerate(sockets)]
@@ -133,6 +133,8 @@ class _Master:
                     slot.control.close()
             wake_out.close()
             wake_in.close()
+            if self._log_lock is not None:
+                os.close(self._log_lock)
         return self._status
 
     def _turn(self, wake_out: socket.socket) -> None:
@@ -193,9 +195,7 @@ class _Master:
                     other.listener.close()
                 if other.control is not None:
                     other.control.close()
-            status = worker.main(
-                self._start, slot.number, slot.listener, theirs, self._limits, access_log=self._access_log
-            )
+            status = worker.main(self._start, slot.number, slot.listener, theirs, self._limits, log_lock=self._log_lock)
         except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as a second master
             print_exc()
         finally:

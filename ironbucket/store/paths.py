@@ -4,8 +4,8 @@
                  bucket | key              | version
                         256 shards by CRC-32 of the key
 
-``/``, ``%``, ``~``, control characters and a leading dot are written as %XX, all else stays as it is. A key whose name would
-exceed what file systems allow is cut and carries a hash; the whole key is then kept in ``.keys/`` of its bucket.
+``/``, ``%``, ``~``, control characters and a leading dot are written as %XX, all else stays as it is. A key whose name
+would exceed what file systems allow is cut and carries a hash; the whole key is then kept in ``.keys/`` of its bucket.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Payload files: staged while they arrive, settled under their name once the log knows them, immutable then.
 
 A payload is a file, or for a multipart object a directory with its parts and ``manifest.json``. It is written in
-``.staging/`` of its bucket (a multipart object in ``.uploads/``) and synced before the log may mention it; `settle` renames
-it after that. So whatever a crash leaves in ``.staging/`` either has a record, and is settled when that is replayed, or
-has none, and is removed: `sweep` needs to look nowhere else.
+``.staging/`` of its bucket (a multipart object in ``.uploads/``) and synced before the log may mention it; `settle`
+renames it after that. So whatever a crash leaves in ``.staging/`` either has a record, and is settled when that is
+replayed, or has none, and is removed: `sweep` needs to look nowhere else.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Payload:
     """An open payload or a range of it: what a GET sends.
 
     `extents` are (file, offset, count), in order. The first file is an open descriptor, so that a missing payload is
-    noticed before an answer has begun; the others are opened by their `fileno()` when their turn comes, each closing the
-    one before, so that an object of ten thousand parts needs one descriptor.
+    noticed before an answer has begun; the others are opened by their `fileno()` when their turn comes, each closing
+    the one before, so that an object of ten thousand parts needs one descriptor.
     """
 
     def __init__(self, pieces: list[tuple[str, int, int, int]]) -> None:
@@ -108,6 +108,7 @@ class Payloads:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self._names_follow_files: bool | None = None
 
     # -- arriving ---------------------------------------------------------------------------------------------------
 
@@ -171,6 +172,10 @@ class Payloads:
 
     def sync_staging(self, buckets: Iterable[str]) -> None:
         """Make the names in staging durable: the last step before the log may mention what they hold."""
+        if self._names_follow_files is None:
+            self._names_follow_files = fsutil.names_follow_files(self.layout.root)
+        if self._names_follow_files:
+            return
         for bucket in buckets:
             with contextlib.suppress(FileNotFoundError):
                 fsutil.sync_directory(self.layout.staging(bucket))

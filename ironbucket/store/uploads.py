@@ -4,7 +4,8 @@
                                            00001~<md5>~<version>~crc32c=<base64url>    a part
     STORAGE_PATH/BUCKET/.uploads/UPLOAD_ID/.00001~<version>                            a part that is arriving
 
-Completing writes ``manifest.json`` beside the parts and renames the directory to the object's payload: nothing is copied.
+Completing writes ``manifest.json`` beside the parts and renames the directory to the object's payload: nothing is
+copied.
 """
 
 from __future__ import annotations
@@ -62,8 +63,7 @@ class UploadStore:
     def load(self, bucket: str, key: str, upload_id: str) -> Upload:
         """Raises NoSuchUpload, also for the upload of another key."""
         try:
-            with open(f"{self.directory(bucket, upload_id)}/{_STATE}", "rb") as source:
-                upload = Upload(**json.loads(source.read().decode("utf-8", "surrogatepass")))
+            upload = _read_state(f"{self.directory(bucket, upload_id)}/{_STATE}")
         except (FileNotFoundError, NotADirectoryError):
             raise NoSuchUpload(UploadId=upload_id) from None
         if upload.key != key:
@@ -76,8 +76,7 @@ class UploadStore:
         with contextlib.suppress(FileNotFoundError):
             for upload_id in os.listdir(self._layout.uploads(bucket)):
                 with contextlib.suppress(FileNotFoundError, NoSuchUpload):  # completed or aborted meanwhile
-                    with open(f"{self.directory(bucket, upload_id)}/{_STATE}", "rb") as source:
-                        uploads.append(Upload(**json.loads(source.read().decode("utf-8", "surrogatepass"))))
+                    uploads.append(_read_state(f"{self.directory(bucket, upload_id)}/{_STATE}"))
         return sorted(uploads, key=lambda one: (one.key.encode("utf-8", "surrogatepass"), one.upload_id))
 
     def receive_part(
@@ -148,6 +147,11 @@ class UploadStore:
         for name in os.listdir(directory):
             if name not in wanted:
                 self.discard(f"{directory}/{name}")
+
+
+def _read_state(path: str) -> Upload:
+    with open(path, "rb") as source:
+        return Upload(**json.loads(source.read().decode("utf-8", "surrogatepass")))
 
 
 def _parse(entry: os.DirEntry[str]) -> Part | None:

@@ -146,8 +146,8 @@ def tail(path: str, window: int = 10_240) -> tuple[Header, Line | None, int]:
             source.seek(at)
             sequence, chain = (header.first - 1, header.chain) if begin == start else (_before(first), None)
             if first.endswith(b"\n") or begin == start:
-                for last in read_lines(source, path, header, offset=at, sequence=sequence, chain=chain):
-                    pass
+                for line in read_lines(source, path, header, offset=at, sequence=sequence, chain=chain):
+                    last = line
                 return header, last, size
             window *= 8
 
