@@ -138,11 +138,9 @@ class Applier:
         )
 
 
-def advance_clock(connection: sqlite3.Connection, applied: Applied) -> None:
-    """The clock is never behind any stamp seen."""
-    connection.execute(
-        "UPDATE clock SET ms = ?, logical = ? WHERE (ms, logical) < (?, ?)", (*applied.clock, *applied.clock)
-    )
+def advance_clock(connection: sqlite3.Connection, clock: tuple[int, int]) -> None:
+    """The clock (milliseconds, counter) is never behind any stamp seen."""
+    connection.execute("UPDATE clock SET ms = ?, logical = ? WHERE (ms, logical) < (?, ?)", (*clock, *clock))
 
 
 def stream_number(connection: sqlite3.Connection, node: str, epoch: str) -> int:

@@ -111,7 +111,7 @@ class Transaction:
         for pending in self.pending.values():
             heads.save(self.connection, pending.now)
         if self.pending:
-            advance_clock(self.connection, self.applied)
+            advance_clock(self.connection, self.applied.clock)
 
 
 class _Waiter(Generic[Result]):
@@ -250,7 +250,7 @@ class Committer:
         self._files.cut_torn_end(path)
         for settle in transaction.applied.settle:
             settle()
-        advance_clock(connection, transaction.applied)
+        advance_clock(connection, transaction.applied.clock)
         own = replace(own, segment=-1)  # reopen it, whatever is open
         active = self._files.segment(own) or self._files.begin(
             own, Header(own.node, own.epoch, own.sequence + 1, own.chain)

@@ -149,7 +149,7 @@ def _apply(index: Index, applier: Applier, head: Head, chunk: list[Line]) -> Non
             applier.apply(connection, line.record, applied)
         for settle in applied.settle:
             settle()
-        advance_clock(connection, applied)
+        advance_clock(connection, applied.clock)
         heads.save(connection, head.after(chunk[-1].record.sequence, chunk[-1].chain, chunk[-1].end))
 
 

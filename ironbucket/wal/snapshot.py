@@ -130,7 +130,7 @@ def read(path: str) -> Iterator[Record | Note]:
                 return
             try:
                 if raw.startswith(b"#"):
-                    item, chain = _note(raw), chain
+                    item: Record | Note = _note(raw)
                 else:
                     item, chain = decode(raw.removesuffix(b"\n"), chain)
             except InvalidRecord as error:
