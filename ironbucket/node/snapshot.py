@@ -49,9 +49,7 @@ def header_of(connection: sqlite3.Connection, node: str) -> SnapshotHeader:
     """The position at which a transaction of the index sees the node."""
     ms, logical = connection.execute("SELECT ms, logical FROM clock").fetchone()
     vector = {
-        f"{head.node}/{head.epoch}": (head.sequence, head.chain)
-        for head in heads.load_all(connection)
-        if head.sequence
+        f"{head.node}/{head.epoch}": (head.sequence, head.chain) for head in heads.load_all(connection) if head.sequence
     }
     return SnapshotHeader(node, wall_ms(), (ms, logical), vector)
 
@@ -121,7 +119,9 @@ def _restore(
 ) -> None:
     if isinstance(item, Note):
         table, columns = _LEDGERS[item.name]
-        values = [keys.encode_key(v) if name == "key" else v for name, v in zip(columns.split(", "), item.values, strict=True)]
+        values = [
+            keys.encode_key(v) if name == "key" else v for name, v in zip(columns.split(", "), item.values, strict=True)
+        ]
         marks = ", ".join("?" * len(values))
         connection.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608 - as above
         return
@@ -164,4 +164,3 @@ def drop_older(directory: str) -> list[str]:
     for path in old:
         os.unlink(path)
     return old
-

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ironbucket import errors
 from ironbucket.server import answers
 from ironbucket.server.answers import Refusal
-from ironbucket.server.body import NO_BODY, ChunkedBody, NoBody, RequestBody, SizedBody
+from ironbucket.server.body import CONTINUE, NO_BODY, ChunkedBody, NoBody, RequestBody, SizedBody
 from ironbucket.server.parser import END, HeadParser
 from ironbucket.server.request import Request, read
 from ironbucket.server.response import Exchange, close_result
@@ -147,6 +147,10 @@ class Connection:
         body: RequestBody
         if length == 0:
             body = NoBody(rest) if rest else NO_BODY
+            if request.expects:
+                # nothing is to come, but a client that asked may not use the connection again until it is told
+                with suppress(OSError):  # its loss is noticed with the answer
+                    self.sock.send(CONTINUE)
         elif length is None:
             body = ChunkedBody(self.sock, self.limits, rest, expects=request.expects)
         else:
