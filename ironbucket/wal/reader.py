@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from ironbucket.errors import LogDamaged
 from ironbucket.wal.record import InvalidRecord, Record, decode
-from ironbucket.wal.segment import Header, Segment, open_segment, read_header, seek_sequence, segments
+from ironbucket.wal.segment import Header, Segment, open_segment, read_header, seek_sequence, segments, skip_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,13 @@ def _read_segment(segment: Segment, after: int) -> Iterator[Line]:
             # begin one line early: its hash is what the first wanted line continues
             offset = seek_sequence(source, os.fstat(source.fileno()).st_size, offset, after)
             sequence = after - 1
-        if segment.compressed:
-            source.read(offset)
-        else:
+        if not segment.compressed:
             source.seek(offset)
+        else:
+            source.read(offset)
+            if after > sequence:  # it cannot be sought in: pass over lines without decoding them
+                offset, chain = skip_lines(source, offset, after)
+                sequence = after
         for line in read_lines(source, segment.path, header, offset=offset, sequence=sequence, chain=chain):
             if line.record.sequence > after:
                 yield line

@@ -248,7 +248,11 @@ def test_no_thread_is_left_to_answer(serve: Serve) -> None:
     assert began.wait(5)
     second.send(put)
     refused = second.answer()
-    assert (refused.status, b"<Code>SlowDown</Code>" in refused.body, refused.headers["retry-after"]) == (503, True, "1")
+    assert (refused.status, b"<Code>SlowDown</Code>" in refused.body, refused.headers["retry-after"]) == (
+        503,
+        True,
+        "1",
+    )
     assert running.client().get().status == 200
     go.set()
     assert first.answer().status == 200
