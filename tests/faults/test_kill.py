@@ -171,7 +171,7 @@ def test_sigterm_lets_requests_in_flight_finish(nodes: Nodes, consistent: Consis
     assert node.process is not None
     assert node.process.wait(30) == 0
     node.start()
-    assert client.request("GET", BUCKET, "slow").body == b"1234567890"
+    ledger.stored("slow", b"1234567890")
     consistent(node, ledger)
 
 
