@@ -102,7 +102,7 @@ def _writers(directory: str, threads: int, seconds: float, queue: Any) -> None:
 
 
 def durable_rate(directory: Path, seconds: float = 3.0) -> float:
-    """create + fsync + rename of 1 KiB and one (shared) log sync, by 16 writers: writes a second, the best arrangement."""
+    """create + fsync + rename of 1 KiB and one (shared) log sync, by 16 writers: the best of two ways, per second."""
     best = 0.0
     context = multiprocessing.get_context("fork")
     for processes, threads in ((1, 16), (2, 8)):

@@ -5,7 +5,9 @@ Both buckets have a thousand folders, so that a page with a delimiter has as muc
 
 from __future__ import annotations
 
+import socket
 import statistics
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,9 +40,6 @@ def fill(target: Target, count: int) -> float:
 
 
 def _send_all(target: Target, requests: list[bytes], connections: int = 64) -> None:
-    import socket
-    import threading
-
     position = iter(range(len(requests)))
     lock = threading.Lock()
     failures: list[bytes] = []
@@ -95,23 +94,22 @@ def measure(target: Target, count: int, turns: int = 40) -> Pages:
 
 def _in_store(target: Target, bucket: str, turns: int) -> tuple[float, float]:
     """The same pages from the index of our own node, read beside the running server."""
-    from ironbucket.store.index import Index
-    from ironbucket.store.listing import list_objects
-    from ironbucket.store.paths import Layout
+    from ironbucket.config import load as load_settings
+    from ironbucket.node import Node
 
     assert target.node
-    index = Index(Layout(str(target.node.storage)).index)
+    node = Node.open(load_settings(environ={k: str(v) for k, v in target.node.settings.items()}))
     try:
 
         def timed(delimiter: str) -> float:
             taken = []
             for _ in range(turns):
                 started = time.perf_counter()
-                found = list_objects(index.reader, bucket, "", delimiter, "", 1000)
+                found = node.objects.list(bucket, delimiter=delimiter, limit=1000)
                 taken.append(time.perf_counter() - started)
                 assert len(found.entries) == 1000
             return statistics.median(taken) * 1000
 
         return timed(""), timed("/")
     finally:
-        index.close()
+        node.close()
