@@ -36,7 +36,7 @@ COMMANDS = (
     Command("status", "status", "show what this node holds, how far its log goes, and what is applied"),
     Command("wal", "wal", "read the log: tail, show"),
     Command("recover", "recover", "make the index again from the log; the node must not be running"),
-    Command("local", "local", "try it: run a node on this machine, with keys and folders made for it"),
+    Command("local", "local", "try it: run a cluster on this machine, with keys and folders made for it"),
     Command("version", "version", "print the version"),
 )
 

@@ -25,9 +25,11 @@ from ironbucket import failpoints, fsutil
 from ironbucket.clock import following, wall_ms
 from ironbucket.errors import IronBucketError
 from ironbucket.node import heads
-from ironbucket.node.apply import Applied, Applier
+from ironbucket.node.apply import Applied, Applier, advance_clock
 from ironbucket.node.heads import Head, LogFiles
+from ironbucket.store.buckets import BucketRow
 from ironbucket.store.index import Index
+from ironbucket.store.keys import State
 from ironbucket.store.payloads import Payloads
 from ironbucket.wal.lock import LogLock
 from ironbucket.wal.record import Record, encode
@@ -99,6 +101,17 @@ class Transaction:
         if (stamp.ms, stamp.logical) > (self._ms, self._logical):
             self._ms, self._logical = stamp.ms, stamp.logical
         return pending.now
+
+    def state(self, row: BucketRow, key: str) -> State:
+        """What is known of a key, the records that this transaction has made included."""
+        return self._applier.state(self.connection, self.applied, row, key)
+
+    def save_heads(self) -> None:
+        """Note how far each log is applied now: in the same commit as what was applied."""
+        for pending in self.pending.values():
+            heads.save(self.connection, pending.now)
+        if self.pending:
+            advance_clock(self.connection, self.applied.clock)
 
 
 class _Waiter(Generic[Result]):
@@ -207,8 +220,7 @@ class Committer:
                         transaction.applied.unsettle.clear()
                         settle()
                     failpoints.hit("payload-settled")
-                    for pending in transaction.pending.values():
-                        heads.save(connection, pending.now)
+                    transaction.save_heads()
             except BaseException:
                 _take_back(undo)
                 raise
@@ -238,6 +250,7 @@ class Committer:
         self._files.cut_torn_end(path)
         for settle in transaction.applied.settle:
             settle()
+        advance_clock(connection, transaction.applied.clock)
         own = replace(own, segment=-1)  # reopen it, whatever is open
         active = self._files.segment(own) or self._files.begin(
             own, Header(own.node, own.epoch, own.sequence + 1, own.chain)

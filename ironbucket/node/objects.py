@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -151,12 +150,12 @@ class Objects:
             repeated = settled(transaction)
             if repeated is not None:
                 return repeated
-            state = keys.load(self._index, transaction.connection, row.number, bucket, key)
+            state = transaction.state(row, key)
             met = keys.current(state)
             check_conditions(conditions, met, key)
             kept = attributes | {"version": version} | _place(row, state)
             transaction.record(PUT, bucket, key, size, etag, kept)
-            return self._entry(transaction.connection, row, bucket, key, version)
+            return _entry(transaction, row, key, version)
 
         return self._committer.submit(change)
 
@@ -192,7 +191,7 @@ class Objects:
         self, transaction: Transaction, bucket: str, key: str, version_id: str | None, conditions: Conditions
     ) -> Deleted:
         row = existing(transaction.connection, bucket)
-        state = keys.load(self._index, transaction.connection, row.number, bucket, key)
+        state = transaction.state(row, key)
         met = keys.current(state)
         if version_id is not None:
             check_conditions(conditions, _find(state, version_id), key)
@@ -227,7 +226,7 @@ class Objects:
 
         def change(transaction: Transaction) -> Version:
             row = existing(transaction.connection, bucket)
-            state = keys.load(self._index, transaction.connection, row.number, bucket, key)
+            state = transaction.state(row, key)
             target = _readable(state, key, version_id)
             attributes: dict[str, Any] = {"of": target.version, "of_stamp": list(target.stamp), "kind": kind}
             if not target.null:
@@ -236,16 +235,9 @@ class Objects:
                 attributes["value"] = value
             operation = DELETE_METADATA if value is None else UPDATE_METADATA
             transaction.record(operation, bucket, key, attributes=attributes)
-            return self._entry(transaction.connection, row, bucket, key, target.version)
+            return _entry(transaction, row, key, target.version)
 
         return self._committer.submit(change)
-
-    def _entry(self, connection: sqlite3.Connection, row: BucketRow, bucket: str, key: str, version: str) -> Version:
-        state = keys.load(self._index, connection, row.number, bucket, key)
-        found = next((one for one in state if one.version == version), None)
-        if found is None:
-            raise NoSuchVersion(Key=key, VersionId=version)
-        return found
 
     @contextlib.contextmanager
     def staged(self, bucket: str, key: str, version: str) -> Iterator[None]:
@@ -444,6 +436,11 @@ def _place(row: BucketRow, state: keys.State) -> dict[str, Any]:
 def _replaced(state: keys.State) -> dict[str, Any]:
     holder = next((one for one in state if one.null and one.kind is not Kind.PENDING), None)
     return {"replaced": holder.version} if holder is not None else {}
+
+
+def _entry(transaction: Transaction, row: BucketRow, key: str, version: str) -> Version:
+    """A version as the transaction has just made it."""
+    return next(one for one in transaction.state(row, key) if one.version == version)
 
 
 def _find(state: keys.State, version_id: str) -> Version | None:

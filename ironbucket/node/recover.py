@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ironbucket import fsutil
 from ironbucket.errors import AlreadyRunning
 from ironbucket.node import heads, identity, rebuild
-from ironbucket.node.apply import Applied, Applier
+from ironbucket.node.apply import Applied, Applier, advance_clock
 from ironbucket.node.heads import Head, LogFiles
 from ironbucket.node.identity import Identity
 from ironbucket.store import buckets, keys
@@ -150,6 +150,7 @@ def _apply(index: Index, applier: Applier, head: Head, chunk: list[Line]) -> Non
             applier.apply(connection, line.record, applied)
         for settle in applied.settle:
             settle()
+        advance_clock(connection, applied.clock)
         heads.save(connection, head.after(chunk[-1].record.sequence, chunk[-1].chain, chunk[-1].end))
 
 

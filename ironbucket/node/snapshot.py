@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from ironbucket.clock import Stamp, wall_ms
+from ironbucket.clock import wall_ms
 from ironbucket.node import entries, heads
 from ironbucket.node.apply import advance_clock, stream_number
 from ironbucket.node.heads import LogFiles
@@ -100,7 +100,7 @@ def restore(index: Index, path: str, settle: Callable[[str, str, str], object], 
                 if done == _CHUNK:
                     break
             if done < _CHUNK:
-                advance_clock(connection, Stamp(*header.clock, header.node))
+                advance_clock(connection, (header.clock[0], header.clock[1]))
                 for stream, (sequence, chain) in header.vector.items():
                     set_position(connection, stream, sequence, chain)
         count += done

@@ -97,7 +97,8 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         headers.append(("x-amz-request-id", request_id))
         headers.append(("x-amz-id-2", self.host_id))
         start_response(STATUS_LINE[response.status], headers)
-        return response.body
+        # a HEAD of what has none of its own is its GET without the document
+        return response.body if environ["REQUEST_METHOD"] != "HEAD" else []
 
     def refuse(self, error: S3Error, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """S3's error document for a request that did not get as far as `wsgi`."""
@@ -143,15 +144,17 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         """The answer to a request that failed."""
         problem = translate(error, request)
         status = errors.status(problem)
-        if problem is not error or status >= 500:
+        if problem is not error:
             log.error("request %s: %s", request_id, problem.message, exc_info=error)
+        elif status >= 500 and status != 501:
+            log.warning("request %s: %s: %s", request_id, problem.code, problem.message)
         headers: list[Header] = []
         for detail, name in _DETAIL_HEADERS.items():
             if detail in problem.details:
                 headers.append((name, problem.details.pop(detail)))
         if environ["REQUEST_METHOD"] == "HEAD" or status == 304:
             return Response(status, headers, [])
-        body = errors.document(problem, request.resource if request else environ["PATH_INFO"], request_id)
+        body = errors.document(problem, request.resource if request else environ["PATH_INFO"], request_id, self.host_id)
         headers += [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
         return Response(status, headers, [body])
 

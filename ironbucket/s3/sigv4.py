@@ -154,7 +154,7 @@ def _presigned(request: Request, credentials: Credentials, region: str, now: flo
         raise InvalidToken
     for name, value in query.items():
         if name.startswith(_HEADERS) and not name.startswith(_NOT_HEADERS):
-            headers.setdefault(name, value)
+            headers.setdefault(name, value.encode().decode("latin-1"))  # as a header of that text would have come
     return access_key, payload, provided, signer, scope, stamp
 
 

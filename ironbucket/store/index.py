@@ -76,6 +76,7 @@ class Index:
             self.writer = self._connect()
             self._prepare(self.writer)
         self._origins: dict[int, tuple[str, str]] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -124,6 +125,16 @@ class Index:
             self._origins[number] = (row[0], row[1])
             return self._origins[number]
 
+    def number(self, connection: sqlite3.Connection, node: str, epoch: str) -> int:
+        """The inverse of `origin`; 0 for a stream that has no row yet."""
+        known = self._numbers.get((node, epoch))
+        if known is None:
+            row = connection.execute("SELECT id FROM streams WHERE node = ? AND epoch = ?", (node, epoch)).fetchone()
+            if row is None:
+                return 0
+            known = self._numbers[node, epoch] = int(row[0])
+        return known
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """The writer's transaction; the caller holds the log's lock. Commits at the end, rolls back on any error."""
@@ -137,6 +148,7 @@ class Index:
                 if self.writer.in_transaction:
                     self.writer.execute("ROLLBACK")
                 self._origins.clear()
+                self._numbers.clear()
                 raise
         failpoints.hit("index-committed")
 

@@ -155,7 +155,7 @@ class Machine:
 
     def shell(self, command: list[str]) -> int:
         """Run a command in the host without its network; returns the exit status."""
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"}
+        environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"}
         enter = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--"]
         return subprocess.run([*enter, *(command or ["bash"])], env=environment).returncode
 

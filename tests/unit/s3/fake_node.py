@@ -173,7 +173,7 @@ class Objects:
         body: Any,
         expected: Expected,
         attributes: Attributes,
-        conditions: Conditions = Conditions(),  # noqa: B008 - frozen
+        conditions: Conditions = Conditions(),
     ) -> Version:
         self.node.bucket(bucket)
         data, sums = read_all(body, expected)
@@ -209,7 +209,7 @@ class Objects:
         bucket: str,
         key: str,
         version_id: str | None = None,
-        conditions: Conditions = Conditions(),  # noqa: B008 - frozen
+        conditions: Conditions = Conditions(),
     ) -> Deleted:
         versioning = self.node.bucket(bucket).versioning
         self.node.check(bucket, key, conditions)
@@ -247,7 +247,7 @@ class Objects:
         bucket: str,
         key: str,
         attributes: Attributes,
-        conditions: Conditions = Conditions(),  # noqa: B008 - frozen
+        conditions: Conditions = Conditions(),
         checksum_algorithm: str = "",
     ) -> Version:
         self.node.bucket(bucket)
@@ -381,7 +381,7 @@ class Uploads:
         expected_checksums: dict[str, str] | None = None,
         checksum_type: str = "",
         object_size: int | None = None,
-        conditions: Conditions = Conditions(),  # noqa: B008 - frozen
+        conditions: Conditions = Conditions(),
     ) -> Version:
         self.node.bucket(bucket)
         if upload_id in self.finished:

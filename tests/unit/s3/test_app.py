@@ -7,10 +7,13 @@ import logging
 from typing import Any
 
 import pytest
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotoCredentials
 
 from ironbucket.errors import SlowDown
 from ironbucket.s3 import routes
-from tests.unit.s3.conftest import Client, client_of
+from tests.unit.s3.conftest import ACCESS_KEY, HOST, SECRET_KEY, Client, client_of
 from tests.unit.s3.fake_node import FakeNode
 
 
@@ -94,7 +97,7 @@ def failing(error: Exception) -> Client:
     ],
 )
 def test_failures(caplog: pytest.LogCaptureFixture, error: Exception, status: int, code: str) -> None:
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.WARNING):
         answer = failing(error)("PUT", "/box/a", b"1")
     assert (answer.status, answer.code) == (status, code)
     assert b"secret" not in answer.body
@@ -125,3 +128,43 @@ def test_paths_that_are_not_s3_are_bottles(client: Client) -> None:
     seen: list[Any] = []
     assert b"".join(client.app(environ, lambda *arguments: seen.append(arguments))) == b"well"
     assert seen[0][0].startswith("200")
+
+
+def test_a_presigned_url_may_carry_headers_as_parameters(client: Client, bucket: str) -> None:
+    url = presigned("PUT", "/box/a?x-amz-meta-color=r%C3%B6t&x-amz-storage-class=STANDARD_IA")
+    answer = client.send("PUT", url, {"Host": HOST, "Content-Length": "5"}, b"hello")
+    assert answer.status == 200, answer.body
+    got = client("GET", "/box/a").headers
+    assert (got["x-amz-meta-color"], got["x-amz-storage-class"]) == ("=?UTF-8?B?csO2dA==?=", "STANDARD_IA")
+
+
+@pytest.mark.parametrize(
+    "parameter", ["x-amz-meta-a%0D%0AX:b=c", "x-amz-meta-a%20b=c", "x-amz-website-redirect-location=/%0D%0AX:%20y"]
+)
+def test_a_presigned_url_cannot_smuggle_headers(client: Client, bucket: str, parameter: str) -> None:
+    url = presigned("PUT", f"/box/a?{parameter}")
+    answer = client.send("PUT", url, {"Host": HOST, "Content-Length": "5"}, b"hello")
+    assert (answer.status, answer.code) == (400, "InvalidArgument")
+
+
+def presigned(method: str, target: str) -> str:
+    request = AWSRequest(method, f"http://{HOST}{target}", {"Host": HOST})
+    S3SigV4QueryAuth(BotoCredentials(ACCESS_KEY, SECRET_KEY), "s3", "us-east-1", expires=60).add_auth(request)
+    return str(request.url)
+
+
+def test_the_document_names_the_host_as_the_header_does(client: Client, bucket: str) -> None:
+    answer = client("GET", "/box/missing")
+    assert answer.text("HostId") == answer.headers["x-amz-id-2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query"), [("/", ""), ("/box", "location="), ("/box", "list-type=2"), ("/box/a", "acl=")]
+)
+def test_a_head_of_anything_else_is_its_get_without_the_document(
+    client: Client, bucket: str, path: str, query: str
+) -> None:
+    client("PUT", "/box/a", b"1")
+    answer = client("HEAD", path, query=query)
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["content-length"] == client("GET", path, query=query).headers["content-length"]

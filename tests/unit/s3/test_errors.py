@@ -10,10 +10,11 @@ from ironbucket import errors
 from ironbucket.s3.errors import STATUS, document, status
 
 CLASSES = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.S3Error)]
+CLASSES.remove(errors.S3Error)
 
 
 def test_every_s3_error_has_a_status() -> None:
-    assert set(CLASSES) - {errors.S3Error} == set(STATUS)
+    assert set(CLASSES) == set(STATUS)
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

@@ -150,6 +150,14 @@ def test_part_numbers(client: Client, bucket: str, number: str) -> None:
     assert (answer.status, answer.code, answer.text("ArgumentName")) == (400, "InvalidArgument", "partNumber")
 
 
+def test_a_part_without_its_upload_does_not_become_the_object(client: Client, bucket: str) -> None:
+    answer = client("PUT", "/box/big", b"1", query={"partNumber": "1"})
+    assert (answer.status, answer.code) == (400, "InvalidArgument")
+    assert upload(client, "", 1, b"1").code == "NoSuchUpload"
+    assert upload(client, "../../etc", 1, b"1").code == "NoSuchUpload"
+    assert client("GET", "/box/big").code == "NoSuchKey"
+
+
 def test_completions_that_fail_leave_the_upload(client: Client, bucket: str) -> None:
     upload_id = create(client)
     small = upload(client, upload_id, 1, b"small").headers["etag"]

@@ -175,7 +175,9 @@ def test_a_missing_key_bucket_and_version(client: Client, etag: str) -> None:
     assert client("GET", "/nowhere/b").code == "NoSuchBucket"
     assert client("GET", "/No_Where/b").code == "InvalidBucketName"
     assert client("GET", "/box/a", query={"versionId": "other"}).code == "NoSuchVersion"
-    assert client("GET", "/box/a", query={"versionId": ""}).code == "InvalidArgument"
+    for bad in ("", "a b", "a\r\nb", "☃", "v" * 129):
+        for method in ("GET", "DELETE"):
+            assert client(method, "/box/a", query={"versionId": bad}).code == "InvalidArgument"
     assert client("GET", "/box/a", query={"versionId": "null"}).body == DATA
     head = client("HEAD", "/box/b")
     assert (head.status, head.body) == (404, b"")
