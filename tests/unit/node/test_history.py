@@ -24,7 +24,7 @@ AT_ONCE = {"wal_segment_age": 0.0, "wal_retention": 0.0, "tombstone_grace": 0.0,
 def peer(node: Node, **vector: int) -> Peer:
     stream = f"{node.identity.node}/{node.identity.epoch}"
     return Peer(
-        "127.0.0.1:1", "node-2", {stream: vector.get("own", 0), "node-2/e": vector.get("its", 0)}, wall_ms() + 1
+        "127.0.0.1:1", "node-2", {stream: vector.get("own", 0), "node-2/e": vector.get("its", 0)}, wall_ms() + 60_000
     )
 
 
@@ -120,7 +120,7 @@ def test_a_moment_is_settled_when_a_peer_has_it_and_its_own_records_are_here() -
     agreement = Agreement()
 
     def seen(own: int, its: int) -> Peer:
-        return Peer("h:1", "b", {"a/1": own, "b/1": its}, wall_ms() + 1)
+        return Peer("h:1", "b", {"a/1": own, "b/1": its}, wall_ms() + 60_000)
 
     assert agreement.observe({"a/1": 5, "b/1": 1}, [seen(4, 9)]).ms == 0  # the peer lacks a/1 5
     assert agreement.observe({"a/1": 6, "b/1": 1}, [seen(5, 7)]).ms == 0  # it has it, and had made 7 by then
