@@ -22,7 +22,7 @@ def states(
     after: bytes = b"",
     upto: bytes | None = None,
 ) -> Iterator[tuple[bytes, State]]:
-    """(key, its entries) for every key in (after, upto]; from the first key on with `after` empty, to the last with None.
+    """(key, its entries) for every key in (after, upto]; with None to the last key.
 
     Read in one transaction of `connection` for a view at one position of the logs.
     """
