@@ -293,6 +293,11 @@ class Committer:
             if active is not None:
                 active.sync()
 
+    def undisturbed(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Run `action` in a transaction of the index while nobody commits: for changes of files only."""
+        with self._lock, self._index.transaction() as connection:
+            return action(connection)
+
     def close(self) -> None:
         """Release descriptors; the log needs no ceremony."""
         self._files.close()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ironbucket import fsutil
 from ironbucket.errors import AlreadyRunning
-from ironbucket.node import heads, identity
+from ironbucket.node import heads, identity, rebuild
 from ironbucket.node.apply import Applied, Applier, advance_clock
 from ironbucket.node.heads import Head, LogFiles
 from ironbucket.node.identity import Identity
@@ -125,6 +125,7 @@ def _replay(settings: Settings, who: Identity, index: Index, payloads: Payloads,
     files = LogFiles(settings.wal_path, who.node, who.epoch)
     applier = Applier(index, payloads)
     replayed = 0
+    rebuild.begin(settings, files, index, payloads, _streams(settings.wal_path, who), progress)
     for node, epoch in _streams(settings.wal_path, who):
         with index.transaction() as connection:
             head = heads.load(connection, node, epoch)

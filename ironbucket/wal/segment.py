@@ -129,8 +129,11 @@ def open_segment(path: str) -> Iterator[BinaryIO]:
         if path.endswith(".zst"):
             import zstandard  # only old segments need it
 
-            with zstandard.ZstdDecompressor().stream_reader(source) as plain:
-                yield io.BufferedReader(plain, 1 << 16)
+            try:
+                with zstandard.ZstdDecompressor().stream_reader(source) as plain:
+                    yield io.BufferedReader(plain, 1 << 16)
+            except zstandard.ZstdError as error:
+                raise LogDamaged(path, 0, f"it cannot be decompressed: {error}") from None
         else:
             yield source
 
