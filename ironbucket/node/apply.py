@@ -23,10 +23,12 @@ from ironbucket.wal.record import CREATE_BUCKET, DELETE, DELETE_BUCKET, PUT, UPD
 
 @dataclass(slots=True)
 class Applied:
-    """What a group of applied records leaves to be done outside the index, in order."""
+    """What a group of applied records leaves to be done outside the index, in order.
 
-    settle: list[Callable[[], object]] = field(default_factory=list)
-    unsettle: list[Callable[[], object]] = field(default_factory=list)
+    Each step returns how to take it back, or None when it has moved nothing.
+    """
+
+    settle: list[Callable[[], Callable[[], object] | None]] = field(default_factory=list)
 
 
 class Applier:
@@ -75,7 +77,6 @@ class Applier:
         if record.operation == PUT:
             version, upload = record.version, str(record.attributes.get("upload", ""))
             applied.settle.append(lambda: self._payloads.settle(bucket, key, version, upload))
-            applied.unsettle.append(lambda: self._payloads.unsettle(bucket, key, version, upload))
 
     def _row(self, connection: sqlite3.Connection, record: Record) -> BucketRow:
         row = buckets.load(connection, record.bucket)
@@ -95,7 +96,9 @@ class Applier:
     def _note_conflict(self, connection: sqlite3.Connection, record: Record, merged: Merged) -> None:
         """Keep the ledger: writes that nobody who replaced them had seen. The result does not depend on the order.
 
-        A write is in the ledger when it is not current and no record that has arrived names it as the one it replaced.
+        A write of an unversioned key is in the ledger when it is not current and no record that has arrived names it as
+        the one it replaced. Unlike the state of the key this counts on each record being applied once, which the heads
+        of the logs see to.
         """
         name = keys.encode_key(record.key or "")
         place = (record.bucket, name)

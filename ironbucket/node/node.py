@@ -62,6 +62,7 @@ class Node:
             lock_path=lock_path(settings),
             logged=settings.wal_enabled,
             sync=settings.wal_flush_interval == 0,
+            segment_size=settings.wal_segment_size,
         )
         buckets = Buckets(index, committer)
         objects = Objects(index, payloads, committer, buckets, clustered=bool(settings.cluster_nodes))
