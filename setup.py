@@ -28,7 +28,7 @@ setup(
     ],
     extras_require={
         "local": ["jinja2>=3"],  # the load balancer of `ironbucket local`
-            "test": [
+        "test": [
             "pytest>=9",
             "pytest-xdist>=3",
             "pytest-timeout>=2",
