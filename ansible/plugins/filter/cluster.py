@@ -9,10 +9,7 @@ import re
 _NODE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 # What people type when a field must not be empty, without digits and signs around it.
 _WEAK = frozenset(
-    "access accesskey admin aws awssecret bucket change changeit changeme cluster default demo example exampleexample "
-    "foobar insecure ironbucket letmein minio minioadmin minioadminminioadmin mysecret mysecretkey none null passwd "
-    "password qwerty qwertyuiop replace replaceme root s3 s3cret secret secretkey secretsecret "
-    "supersecret test testing testtest todo verysecret yoursecret yoursecretkey".split()
+    ["access", "accesskey", "admin", "aws", "awssecret", "bucket", "change", "changeit", "changeme", "cluster", "default", "demo", "example", "exampleexample", "foobar", "insecure", "ironbucket", "letmein", "minio", "minioadmin", "minioadminminioadmin", "mysecret", "mysecretkey", "none", "null", "passwd", "password", "qwerty", "qwertyuiop", "replace", "replaceme", "root", "s3", "s3cret", "secret", "secretkey", "secretsecret", "supersecret", "test", "testing", "testtest", "todo", "verysecret", "yoursecret", "yoursecretkey"]
 )
 
 
