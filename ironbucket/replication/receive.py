@@ -28,7 +28,7 @@ from ironbucket.clock import MAX_SKEW_MS, wall_ms
 from ironbucket.errors import EpochDiverged, IronBucketError, S3Error, ServiceUnavailable, StorageFull
 from ironbucket.node import heads
 from ironbucket.node.commit import Transaction
-from ironbucket.replication import PREFIX, lend, wire
+from ironbucket.replication import PREFIX, digest, lend, wire
 from ironbucket.replication.peer import ACCESS_KEY, REGION, SERVICE
 from ironbucket.store.paths import is_version
 from ironbucket.store.payloads import Payload
@@ -83,6 +83,7 @@ class Receiver:
             ("PUT", "payload"): self._put_payload,
             ("GET", "object"): lambda _, query: lend.get_object(node, query),
             ("GET", "bytes"): lambda _, query: lend.get_bytes(node, query),
+            ("POST", "digest"): lambda environ, _: digest.answer(node, _read_signed_body(environ)),
         }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -147,10 +148,7 @@ class Receiver:
         return {"node": who.node, "epoch": who.epoch, "clock": wall_ms(), "vector": self.vector()}
 
     def _post_batch(self, environ: Environ, _query: Mapping[str, str]) -> Answer:
-        body = _read_body(environ)
-        if hashlib.sha256(body).hexdigest() != environ["ironbucket.payload"]:
-            raise wire.CorruptBatch("the body is not the one that was signed")
-        for piece in wire.parse(body):
+        for piece in wire.parse(_read_signed_body(environ)):
             self._take(piece)
         return 200, self._state()
 
@@ -314,6 +312,13 @@ class _StreamLock:
 
 def _diverged(record: Record) -> Refused:
     return Refused(f"{record.node}/{record.epoch}/{record.sequence}", EpochDiverged().message)
+
+
+def _read_signed_body(environ: Environ) -> bytes:
+    body = _read_body(environ)
+    if hashlib.sha256(body).hexdigest() != environ["ironbucket.payload"]:
+        raise wire.CorruptBatch("the body is not the one that was signed")
+    return body
 
 
 def _read_body(environ: Environ) -> bytes:
