@@ -31,6 +31,7 @@ class Cursor:
     skew_ms: int = 0  # the peer's clock less ours
     backlog_entries: int = 0
     backlog_since_ms: int = 0  # stamp of the oldest entry that waits
+    transfer: dict[str, Any] = field(default_factory=dict)  # a state on its way: where it is, entries so far
     refused: dict[str, str] = field(default_factory=dict)  # "node/epoch/sequence" -> the peer's reason
 
     def reached(self, answer: dict[str, Any]) -> None:
