@@ -1,6 +1,6 @@
 # run, test and check IronBucket from a fresh clone. Everything is made below .venv and .local; `make clean` removes it.
 #
-#   make run        a node on http://127.0.0.1:20000; Ctrl-C stops it (PORT=8000, DATA=/srv/try)
+#   make run        two nodes behind http://127.0.0.1:20000; Ctrl-C stops all (NODES=3, PORT=8000, DATA=/srv/try)
 #   make test       all tests that need no virtual hosts (ARGS='-k listing' for some of them)
 #   make check      style, types, and the units' syntax and exposure
 #   make molecule   the roles on real hosts with systemd (root; see molecule/)
@@ -10,6 +10,7 @@
 # Debian's own: builds of the same version by others were measured 1.6 times slower
 PYTHON ?= /usr/bin/python3
 PORT ?= 20000
+NODES ?= 2
 DATA ?= .local
 JOBS ?= 2
 ARGS ?=
@@ -21,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DELETE_ON_ERROR:
 
 run: .venv/.run
-	@exec $(BIN)/ironbucket local --port $(PORT) --data $(DATA)
+	@exec $(BIN)/ironbucket local --nodes $(NODES) --port $(PORT) --data $(DATA)
 
 test: .venv/.test
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
@@ -55,7 +56,7 @@ clean:
 # The package is installed as a link to this folder, so that edits are in force at once; of the two kinds of link the
 # one that costs no time at each start.
 .venv/.run: .venv/bin/pip setup.py
-	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e .
+	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[local]'
 	@touch $@
 
 .venv/.test .venv/.check .venv/.ansible: .venv/.%: .venv/bin/pip setup.py

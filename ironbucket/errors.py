@@ -79,7 +79,7 @@ class S3Error(IronBucketError):
     @property
     def code(self) -> str:
         """The S3 code: the class's name, or that of the class it refines."""
-        return next((cls.__name__ for cls in type(self).__mro__ if S3Error in cls.__bases__), "InternalError")
+        return next((cls.__name__ for cls in type(self).__mro__ if S3Error in cls.__bases__), "S3Error")
 
 
 class AccessDenied(S3Error):
@@ -369,7 +369,7 @@ class ServiceUnavailable(S3Error):
 
 
 class SignatureDoesNotMatch(S3Error):
-    """The request signature we calculated does not match the signature you provided. Check your key and signing method."""
+    """The request signature we calculated does not match the signature you provided. Check your key and method."""
 
 
 class SlowDown(S3Error):

@@ -51,6 +51,22 @@ def sync_directory(path: str) -> None:
         os.close(fd)
 
 
+#: file systems that make a new file's name durable together with the file: see docs/adr/0004
+_JOURNALED = frozenset(("ext4", "xfs", "btrfs"))
+
+
+def names_follow_files(path: str) -> bool:
+    """Whether fsync(2) of a new file below `path` also makes its directory entry durable."""
+    device = os.stat(path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+        for mount in mounts:
+            fields = mount.split(" ")
+            if fields[2] == number:
+                return fields[fields.index("-") + 1] in _JOURNALED
+    return False
+
+
 def make_directory(path: str, mode: int = 0o750) -> None:
     """Create a directory and its missing parents, durably. An existing one is left as it is."""
     if os.path.isdir(path):

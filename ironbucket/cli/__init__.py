@@ -33,10 +33,14 @@ COMMANDS = (
     Command("serve", "serve", "run the node: the S3 server with its log and store"),
     Command("check-config", "check_config", "show the settings in force, where each comes from, and what is wrong"),
     Command("replicate", "replicate", "ship what the peers lack, then exit"),
-    Command("status", "status", "show what this node holds, how far its log goes, and what is applied"),
+    Command("status", "status", "show what this node holds, how far its log goes, and what waits for each peer"),
+    Command("verify", "verify", "prove that the nodes agree and that every payload is there, or name what is not so"),
+    Command("scrub", "scrub", "read logs and payloads back and compare them with their checksums, a share each day"),
+    Command("explain", "explain", "tell who wrote a key, when and where, what that replaced, and what lost to it"),
+    Command("conflicts", "conflicts", "list the writes that lost to a concurrent one"),
     Command("wal", "wal", "read the log: tail, show"),
     Command("recover", "recover", "make the index again from the log; the node must not be running"),
-    Command("local", "local", "try it: run a node on this machine, with keys and folders made for it"),
+    Command("local", "local", "try it: run a cluster on this machine, with keys and folders made for it"),
     Command("version", "version", "print the version"),
 )
 

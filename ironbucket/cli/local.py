@@ -1,45 +1,60 @@
-"""`ironbucket local`: nodes on this machine to try things on, started, watched and stopped together.
+"""`ironbucket local`: a cluster on this machine to try things on, started, watched and stopped together.
 
-Below the data folder: `secrets/` (made once, mode 0600), `aws.env` (what an S3 client needs), and for each node
-`node-N/` with `config.yml`, its payloads, log and state, and what its process prints.
+Below the data folder: `secrets/` (made once, mode 0600), `aws.env` (what an S3 client needs), `nginx/`, and for each
+node `node-N/` with `config.yml`, its payloads, log and state, and what its processes print.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import http.client
 import json
 import os
 import secrets
 import signal
 import socket
-import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from ironbucket.errors import ConfigurationError, IronBucketError
+from ironbucket.cli.balancer import NoBalancer, balancer, program
+from ironbucket.cli.processes import HOST, Process, await_health, stop_all, watch
+from ironbucket.errors import ConfigurationError
 
-_HOST = "127.0.0.1"
-_READY_WITHIN = 60.0  # seconds, on a slow machine too
-_STOP_WITHIN = 35.0  # seconds: a little more than a node's own shutdown_timeout
-_RESTARTS = 5  # of one process in a row, each within a second of the one before
+_FIRST_PORT = 9001
+_BATCH_INTERVAL = 1000  # milliseconds
+_MOST_NODES = 8
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--nodes", type=_nodes, default=2, metavar="N", help="how many nodes, 1 to 8 (default: 2)")
     parser.add_argument(
         "--port",
         dest="entrance",
         type=int,
         default=20000,
         metavar="PORT",
-        help="port of the S3 endpoint (default: 20000)",
+        help="port of the S3 endpoint, 0 for any that is free (default: 20000)",
+    )
+    parser.add_argument(
+        "--node-port",
+        type=int,
+        default=_FIRST_PORT,
+        metavar="PORT",
+        help=f"port of the first node, the others follow; one in use is replaced by any that is free, "
+        f"and 0 does so for all (default: {_FIRST_PORT})",
+    )
+    parser.add_argument(
+        "--no-balancer", action="store_true", help="without nginx: each node is reached at its own port"
     )
     parser.add_argument(
         "--data", type=Path, default=Path(".local"), metavar="DIR", help="where everything is kept (default: .local)"
     )
+
+
+def _nodes(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_NODES:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_MOST_NODES}")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,52 +62,70 @@ def run(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     data: Path = arguments.data.absolute()
-    _refuse_busy(arguments.entrance)
+    entrance = arguments.entrance or _free_port()
+    _refuse_busy(entrance)
     _make_secrets(data)
-    node = Process("node-1", _configure(data, "node-1", arguments.entrance), data / "node-1" / "server.log")
-    processes = [node]
+    ports = {f"node-{i + 1}": port for i, port in enumerate(_ports(arguments.nodes, arguments.node_port))}
+    nodes = [_node(data, name, ports) for name in ports]
+    others = [_replicator(data, name) for name in ports if len(ports) > 1]
+    missing = ""
     try:
-        for process in processes:
-            process.start()
-        _await_health(arguments.entrance, processes, stop)
+        if arguments.no_balancer:
+            raise NoBalancer("--no-balancer was given")
+        others.append(balancer(program(), data / "nginx", entrance, list(ports.items())))
+    except NoBalancer as reason:
+        missing, entrance = str(reason), ports["node-1"]
+    processes = nodes + others
+    try:
+        _start(nodes, list(ports.values()), stop)
+        _start(others, [entrance], stop)
         if not stop.is_set():
-            print(_what_to_try(data, arguments.entrance), flush=True)
-        _watch(processes, stop)
+            print(_what_to_try(data, entrance, ports, missing), flush=True)
+        watch(processes, stop)
     finally:
-        _stop(processes)
+        stop_all(processes)
     return 0
 
 
-@dataclass
-class Process:
-    """A child with a log file. It gets no Ctrl-C of its own: the launcher stops all in order."""
+def _start(processes: list[Process], ports: list[int], stop: threading.Event) -> None:
+    """Start them; return when all ports answer."""
+    if stop.is_set():
+        return
+    for process in processes:
+        process.start()
+    for port in ports:
+        await_health(port, processes, stop)
 
-    name: str
-    command: list[str]
-    log: Path
-    popen: subprocess.Popen[bytes] | None = field(default=None)
-    failures: int = 0
 
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.popen = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+def _ports(count: int, first: int) -> list[int]:
+    """Ports for the nodes: `first` and those after it, where they are free, else any."""
+    held, found = [], []
+    try:
+        for i in range(count):
+            listener = socket.socket()
+            held.append(listener)  # until all are chosen, so that none is chosen twice
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, first + i if first else 0))
+            except OSError:
+                listener.bind((HOST, 0))
+            found.append(int(listener.getsockname()[1]))
+    finally:
+        for listener in held:
+            listener.close()
+    return found
 
-    @property
-    def status(self) -> int | None:
-        """Its exit status, None while it runs."""
-        return self.popen.poll() if self.popen else None
 
-    def last_words(self) -> str:
-        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-10:])
+def _free_port() -> int:
+    (port,) = _ports(1, 0)
+    return port
 
 
 def _refuse_busy(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((HOST, port))
         except OSError as error:
             raise ConfigurationError(
                 f"port {port}: {error.strerror}. Stop what uses it, or choose another: --port"
@@ -119,84 +152,60 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _configure(data: Path, name: str, port: int) -> list[str]:
-    """Write a node's settings; returns the command that runs it."""
+def _node(data: Path, name: str, ports: dict[str, int]) -> Process:
+    """Write a node's settings; returns its server, not yet started."""
     folder = data / name
     folder.mkdir(exist_ok=True)
-    settings = {
+    settings: dict[str, object] = {
         "node_id": name,
-        "host": _HOST,
-        "port": port,
+        "host": HOST,
+        "port": ports[name],
+        # the processors are shared by all nodes
+        "workers": max(len(os.sched_getaffinity(0)) // len(ports), 1),
         "access_key_file": "../secrets/access_key",
         "secret_key_file": "../secrets/secret_key",
         "storage_path": f"{folder}/s3",
         "wal_path": f"{folder}/wal/wal.log",
         "state_path": f"{folder}/state/replicator.state",
     }
-    config = folder / "config.yml"
+    if len(ports) > 1:
+        settings |= {
+            "cluster_nodes": ",".join(f"{HOST}:{port}" for other, port in ports.items() if other != name),
+            "cluster_secret_file": "../secrets/cluster_secret",
+            "batch_interval": _BATCH_INTERVAL,
+        }
     # a JSON string is a YAML string, whatever is in it
-    config.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()), encoding="utf-8")
-    return [sys.executable, "-m", "ironbucket", "serve", "--config", str(config)]
+    text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items())
+    (folder / "config.yml").write_text(text, encoding="utf-8")
+    return Process(name, _command(data, name, "serve"), folder / "server.log")
 
 
-def _await_health(port: int, processes: list[Process], stop: threading.Event) -> None:
-    for _ in range(int(_READY_WITHIN / 0.1)):
-        if stop.wait(0.1) or _healthy(port):
-            return
-        for process in processes:
-            if process.status is not None:
-                raise IronBucketError(f"{process.name} ended with status {process.status}:\n{process.last_words()}")
-    raise IronBucketError(f"not ready within {_READY_WITHIN:.0f} s; see {processes[0].log}")
+def _replicator(data: Path, name: str) -> Process:
+    command = _command(data, name, "replicate", "--watch")
+    return Process(f"{name}'s replicator", command, data / name / "replicator.log")
 
 
-def _healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection(_HOST, port, timeout=2)
-    try:
-        connection.request("GET", "/-/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def _command(data: Path, name: str, *command: str) -> list[str]:
+    return [sys.executable, "-m", "ironbucket", *command, "--config", str(data / name / "config.yml")]
 
 
-def _watch(processes: list[Process], stop: threading.Event) -> None:
-    """Until told to stop: start again what ends, as systemd would."""
-    while not stop.wait(1.0):
-        for process in processes:
-            if process.status is None:
-                process.failures = 0
-                continue
-            process.failures += 1
-            if process.failures > _RESTARTS:
-                raise IronBucketError(f"{process.name} ends again and again:\n{process.last_words()}")
-            print(f"{process.name} ended with status {process.status}; starting it again", flush=True)
-            process.start()
-
-
-def _stop(processes: list[Process]) -> None:
-    """SIGTERM to each, the last started first; SIGKILL to what is left after its time."""
-    for process in reversed(processes):
-        if process.popen is not None and process.status is None:
-            process.popen.terminate()
-    for process in reversed(processes):
-        if process.popen is None:
-            continue
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.popen.wait(_STOP_WITHIN)
-        if process.status is None:
-            process.popen.kill()
-            process.popen.wait()
-
-
-def _what_to_try(data: Path, port: int) -> str:
-    endpoint = f"http://{_HOST}:{port}"
+def _what_to_try(data: Path, entrance: int, ports: dict[str, int], missing: str) -> str:
+    endpoint = f"http://{HOST}:{entrance}"
     try:
         shown = data.relative_to(Path.cwd())
     except ValueError:
         shown = data
+    program = sys.argv[0] if os.path.basename(sys.argv[0]) == "ironbucket" else f"{sys.executable} -m ironbucket"
+    nodes = "\n".join(f"    {name}  http://{HOST}:{port}  {shown}/{name}/" for name, port in ports.items())
+    front = "nginx in front of" if not missing else "no load balancer, this is node-1 of"
+    note = (
+        f"\nWithout a load balancer: {missing}\nUntil then each node is reached at its own port.\n" if missing else ""
+    )
     return f"""
-IronBucket listens on {endpoint}. Ctrl-C stops it; what is stored stays in {shown}/.
+IronBucket listens on {endpoint} ({front} {len(ports)} nodes).
+Ctrl-C stops it; what is stored stays in {shown}/.
+{note}
+{nodes}
 
 In another terminal, first of all:
 
@@ -217,7 +226,9 @@ curl:
     curl --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" --aws-sigv4 aws:amz:us-east-1:s3 \\
         --header x-amz-content-sha256:UNSIGNED-PAYLOAD {endpoint}/
 
-The log of every change:
+The log of every change that came through node-1, and how far the other nodes have it:
 
     tail -f {shown}/node-1/wal/wal.log
+    {program} status --config {shown}/node-1/config.yml
+    {program} verify --config {shown}/node-1/config.yml
 """

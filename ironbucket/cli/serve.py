@@ -7,16 +7,20 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from ironbucket import journal
 from ironbucket.cli import options
 from ironbucket.cli.printing import Progress
 from ironbucket.config import SERVER_NEEDS, Settings, reloaded
-from ironbucket.errors import ConfigurationError
+from ironbucket.errors import ConfigurationError, S3Error
 from ironbucket.node import Node
 from ironbucket.node.recover import running_alone
-from ironbucket.replication import PREFIX
+from ironbucket.replication import PREFIX, cursor
+from ironbucket.replication.acknowledge import Acknowledger
+from ironbucket.replication.fetch import Fetcher
+from ironbucket.replication.forward import Forwarder
 from ironbucket.replication.receive import Receiver
 from ironbucket.s3.app import App, make_app
 from ironbucket.s3.credentials import Credentials
@@ -89,24 +93,36 @@ class _Current:
         node = Node.open(self.settings)
         app = make_app(node, Credentials.from_settings(self.settings))
         if number == 0:
-            node.start_housekeeping()
+            node.start_housekeeping(partial(cursor.seen, self.settings.state_path, self.settings.cluster_nodes))
 
         def reload() -> None:
             self.reload()
             _put_in_force(app, self.settings)
 
-        served = _with_replication(app, node) if self.settings.cluster_secret else app
+        served = _with_replication(app, node) if self.settings.cluster_nodes else app
         return workers.Application(app=served, check=lambda: _check(node), reload=reload, close=node.close)
 
 
-def _with_replication(app: App, node: Node) -> Callable[..., Iterable[bytes]]:
-    """The S3 application, and beside it the side that receives from peers."""
-    receiver = Receiver(node)
+def _with_replication(app: App, node: Node) -> Callable[..., Iterable[bytes] | None]:
+    """The S3 application of a node that has peers: it receives from them, reads from them, and waits for them."""
+    settings = node.settings
+    receiver, forwarder = Receiver(node), Forwarder(settings)
+    node.objects.elsewhere = Fetcher(settings)
+    if settings.replication_ack != "local":
+        node.committer.acknowledge = Acknowledger(settings, node).wait
 
-    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
         if environ["PATH_INFO"].startswith(PREFIX):
             return receiver(environ, start_response)
-        return app(environ, start_response)  # type: ignore[no-any-return]
+        owner = forwarder.owner(environ)
+        if owner is None:
+            return app(environ, start_response)  # type: ignore[no-any-return]
+        if environ["ironbucket.inline"]:
+            return None
+        try:
+            return forwarder.forward(owner, environ, start_response)
+        except S3Error as error:
+            return app.refuse(error, environ, start_response)
 
     return serve
 

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ironbucket.clock import Stamp, wall_ms
+from ironbucket.clock import wall_ms
 from ironbucket.node.merge import Merged, merge
 from ironbucket.store import buckets, keys
 from ironbucket.store.buckets import BucketRow
@@ -23,12 +23,15 @@ from ironbucket.wal.record import CREATE_BUCKET, DELETE, DELETE_BUCKET, PUT, UPD
 
 @dataclass(slots=True)
 class Applied:
-    """What a group of applied records leaves to be done outside the index, in order.
+    """What a group of records has come to: what is left to be done outside the index, and what is known by now.
 
-    Each step returns how to take it back, or None when it has moved nothing.
+    Each step of `settle` returns how to take it back, or None when it has moved nothing.
     """
 
     settle: list[Callable[[], Callable[[], object] | None]] = field(default_factory=list)
+    #: (bucket number, key) -> state, of the keys that this transaction has looked at
+    states: dict[tuple[int, str], keys.State] = field(default_factory=dict)
+    clock: tuple[int, int] = (0, 0)  # the newest stamp among the records
 
 
 class Applier:
@@ -39,7 +42,7 @@ class Applier:
 
     def apply(self, connection: sqlite3.Connection, record: Record, applied: Applied) -> None:
         """Make the index what it is with `record`."""
-        advance_clock(connection, record.stamp)
+        applied.clock = max(applied.clock, record.stamp[:2])
         if record.operation == CREATE_BUCKET:
             self._create_bucket(connection, record, applied)
         elif record.operation == DELETE_BUCKET:
@@ -67,8 +70,9 @@ class Applier:
     def _change_key(self, connection: sqlite3.Connection, record: Record, applied: Applied) -> None:
         bucket, key = record.bucket, record.key or ""
         row = self._row(connection, record)
-        old = keys.load(self._index, connection, row.number, bucket, key)
+        old = self.state(connection, applied, row, key)
         merged = merge(old, record)
+        applied.states[row.number, key] = merged.state
         keys.save(connection, row.number, key, old, merged.state, self._origin(connection))
         for freed in merged.freed:
             self._free(connection, freed)
@@ -77,6 +81,13 @@ class Applier:
         if record.operation == PUT:
             version, upload = record.version, str(record.attributes.get("upload", ""))
             applied.settle.append(lambda: self._payloads.settle(bucket, key, version, upload))
+
+    def state(self, connection: sqlite3.Connection, applied: Applied, row: BucketRow, key: str) -> keys.State:
+        """What is known of a key, the records of this transaction included."""
+        place = (row.number, key)
+        if place not in applied.states:
+            applied.states[place] = keys.load(self._index, connection, row.number, row.name, key)
+        return applied.states[place]
 
     def _row(self, connection: sqlite3.Connection, record: Record) -> BucketRow:
         row = buckets.load(connection, record.bucket)
@@ -87,7 +98,7 @@ class Applier:
         return row
 
     def _origin(self, connection: sqlite3.Connection) -> Callable[[str, str], int]:
-        return lambda node, epoch: stream_number(connection, node, epoch)
+        return lambda node, epoch: self._index.number(connection, node, epoch) or stream_number(connection, node, epoch)
 
     def _free(self, connection: sqlite3.Connection, version: Version) -> None:
         path = self._payloads.layout.payload(version.bucket, version.key, version.version)
@@ -130,12 +141,9 @@ class Applier:
         )
 
 
-def advance_clock(connection: sqlite3.Connection, stamp: Stamp) -> None:
-    """The clock is never behind any stamp seen."""
-    connection.execute(
-        "UPDATE clock SET ms = ?, logical = ? WHERE (ms, logical) < (?, ?)",
-        (stamp.ms, stamp.logical, stamp.ms, stamp.logical),
-    )
+def advance_clock(connection: sqlite3.Connection, clock: tuple[int, int]) -> None:
+    """The clock (milliseconds, counter) is never behind any stamp seen."""
+    connection.execute("UPDATE clock SET ms = ?, logical = ? WHERE (ms, logical) < (?, ?)", (*clock, *clock))
 
 
 def stream_number(connection: sqlite3.Connection, node: str, epoch: str) -> int:

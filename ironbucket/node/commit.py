@@ -20,15 +20,19 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ironbucket import failpoints, fsutil
 from ironbucket.clock import following, wall_ms
 from ironbucket.errors import IronBucketError
 from ironbucket.node import heads
-from ironbucket.node.apply import Applied, Applier
+from ironbucket.node.apply import Applied, Applier, advance_clock, stream_number
 from ironbucket.node.heads import Head, LogFiles
+from ironbucket.store import keys
+from ironbucket.store.buckets import BucketRow
 from ironbucket.store.index import Index, index_errors
+from ironbucket.store.keys import State
 from ironbucket.store.payloads import Payloads
 from ironbucket.wal.lock import LogLock
 from ironbucket.wal.record import Record, encode
@@ -87,6 +91,17 @@ class Transaction:
             self.uploads.add(str(attributes["upload"]))
         return record
 
+    def witness(self, clock: tuple[int, int]) -> None:
+        """The clock (milliseconds, counter) is behind no stamp that this node has seen, in whatever form."""
+        advance_clock(self.connection, clock)
+        self._ms, self._logical = max((self._ms, self._logical), clock)
+
+    def keep(self, row: BucketRow, key: str, state: State) -> None:
+        """Make `state` what is known of a key, without a record: what stands for it is elsewhere."""
+        old = self.state(row, key)
+        keys.save(self.connection, row.number, key, old, state, partial(stream_number, self.connection))
+        self.applied.states[row.number, key] = state
+
     @property
     def own(self) -> Head:
         """The head of this node's log as this transaction leaves it."""
@@ -109,17 +124,29 @@ class Transaction:
             self._ms, self._logical = stamp.ms, stamp.logical
         return pending.now
 
+    def state(self, row: BucketRow, key: str) -> State:
+        """What is known of a key, the records that this transaction has made included."""
+        return self._applier.state(self.connection, self.applied, row, key)
+
+    def save_heads(self) -> None:
+        """Note how far each log is applied now: in the same commit as what was applied."""
+        for pending in self.pending.values():
+            heads.save(self.connection, pending.now)
+        if self.pending:
+            advance_clock(self.connection, self.applied.clock)
+
 
 class _Waiter(Generic[Result]):
     """A change that waits for its group, and the thread behind it."""
 
-    __slots__ = ("change", "error", "leads", "result", "wake")
+    __slots__ = ("change", "error", "leads", "result", "sequence", "wake")
 
     def __init__(self, change: Callable[[Transaction], Result]) -> None:
         self.change = change
         self.result: Result | None = None
         self.error: BaseException | None = None
         self.leads = False
+        self.sequence = 0  # of the last record that the change made
         self.wake = threading.Lock()
         self.wake.acquire()
 
@@ -148,6 +175,8 @@ class Committer:
         self._queue: list[_Waiter[Any]] = []
         self._leading = False
         self._sequence_fd = -1
+        #: waits until enough peers hold this node's record of that sequence; set by whoever wires a cluster
+        self.acknowledge: Callable[[int], None] | None = None
 
     def submit(self, change: Callable[[Transaction], Result]) -> Result:
         """Run `change` under the lock, with every earlier record visible to it; return when its records are durable.
@@ -166,6 +195,8 @@ class Committer:
             self._lead()
         if waiter.error is not None:
             raise waiter.error
+        if waiter.sequence and self.acknowledge is not None:
+            self.acknowledge(waiter.sequence)
         return waiter.result  # type: ignore[return-value]
 
     def _lead(self) -> None:
@@ -203,8 +234,7 @@ class Committer:
                         if take_back is not None:
                             undo.append(take_back)
                     failpoints.hit("payload-settled")
-                    for pending in transaction.pending.values():
-                        heads.save(connection, pending.now)
+                    transaction.save_heads()
             except BaseException:
                 _take_back(undo)
                 raise
@@ -236,6 +266,7 @@ class Committer:
             own = own.after(line.record.sequence, line.chain, line.end)
         for settle in transaction.applied.settle:
             settle()
+        advance_clock(connection, transaction.applied.clock)
         own = replace(own, segment=active.header.first, offset=active.size())
         heads.save(connection, own)
         return own
@@ -277,6 +308,11 @@ class Committer:
             if active is not None:
                 active.sync()
 
+    def undisturbed(self, action: Callable[[sqlite3.Connection], Result], *, durable: bool = False) -> Result:
+        """Run `action` in a transaction of the index while nobody commits: for changes of files only."""
+        with self._lock, self._index.transaction(durable=durable) as connection:
+            return action(connection)
+
     def close(self) -> None:
         """Release descriptors; the log needs no ceremony."""
         self._files.close()
@@ -287,10 +323,12 @@ class Committer:
 
 def _decide(waiter: _Waiter[Any], transaction: Transaction) -> None:
     """Run one change. What it raises is its own affair, unless it has left something behind in the transaction."""
-    before = transaction.records
+    before, sequence = transaction.records, transaction.own.sequence
     try:
         with index_errors():
             waiter.result = waiter.change(transaction)
+        if transaction.own.sequence != sequence:
+            waiter.sequence = transaction.own.sequence
     except Exception as error:
         if transaction.records != before or not transaction.connection.in_transaction:
             raise

@@ -38,9 +38,12 @@ class Head:
 
 def load(connection: sqlite3.Connection, node: str, epoch: str) -> Head:
     """The head of a stream, which begins to exist if it is new."""
-    number = stream_number(connection, node, epoch)
-    row = connection.execute("SELECT sequence, chain, segment, offset FROM streams WHERE id = ?", (number,)).fetchone()
-    return Head(number, node, epoch, row[0], row[1] or NO_CHAIN, row[2], row[3])
+    row = connection.execute(
+        "SELECT id, sequence, chain, segment, offset FROM streams WHERE node = ? AND epoch = ?", (node, epoch)
+    ).fetchone()
+    if row is None:
+        row = (stream_number(connection, node, epoch), 0, "", 0, 0)
+    return Head(row[0], node, epoch, row[1], row[2] or NO_CHAIN, row[3], row[4])
 
 
 def load_all(connection: sqlite3.Connection) -> list[Head]:

@@ -46,6 +46,33 @@ def merge(state: State, record: Record) -> Merged:
     raise ValueError(f"{record.operation} is not a change of a key")
 
 
+def join(state: State, entry: Version) -> Merged:
+    """The state with an entry of another node's state of the same key, or of a snapshot.
+
+    It is what the records behind the entry would have done: commutative, associative and idempotent, as `merge` is.
+    """
+    known = _find(state, entry.version)
+    if entry.kind is Kind.PENDING:
+        return Merged(_join_pending(state, entry, known))
+    if entry.kind is Kind.TOMBSTONE and not entry.null:
+        return _remove(state, entry)
+    if known is None or known.kind in (Kind.PENDING, Kind.TOMBSTONE):
+        return _add(state, entry)
+    joined = _with_updates(known, entry)
+    return Merged(state if joined is known else (*_without(state, known), joined))
+
+
+def _join_pending(state: State, entry: Version, known: Version | None) -> State:
+    if known is None:
+        holder = _null(state)
+        outdated = entry.null and holder is not None and holder.stamp > entry.stamp
+        return state if outdated else (*state, entry)
+    if known.kind is Kind.TOMBSTONE:
+        return state
+    joined = _with_updates(known, entry)
+    return state if joined is known else (*_without(state, known), joined)
+
+
 def _entry(record: Record, kind: Kind, *, version: str | None = None, null: bool | None = None) -> Version:
     attributes = record.attributes
     return Version(

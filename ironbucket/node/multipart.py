@@ -269,11 +269,12 @@ def _whole_checksum(
             f"The complete request must use the same checksum mode."
         )
     values = [part.checksums[algorithm] for part in parts]
-    if upload.checksum_type == "FULL_OBJECT":
+    full = upload.checksum_type == "FULL_OBJECT" or algorithm == "crc64nvme"  # which knows no other type
+    if full:
         whole = checksums.combine(algorithm, [(value, part.size) for value, part in zip(values, parts, strict=True)])
     else:
         whole = checksums.composite(algorithm, values)
     declared = expected.get(algorithm)
     if declared is not None and declared not in (whole, whole.partition("-")[0]):
         raise BadDigest(f"The {algorithm.upper()} you specified did not match the calculated checksum.")
-    return {"checksums": {algorithm: whole}, "checksum_type": upload.checksum_type or "COMPOSITE"}
+    return {"checksums": {algorithm: whole}, "checksum_type": "FULL_OBJECT" if full else "COMPOSITE"}

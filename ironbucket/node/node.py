@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ironbucket.node import recover
+from ironbucket.errors import InvalidArgument, ServiceUnavailable
+from ironbucket.node import heads, recover
 from ironbucket.node.buckets import Buckets
 from ironbucket.node.commit import Committer
 from ironbucket.node.heads import LogFiles
+from ironbucket.node.history import History
 from ironbucket.node.housekeeping import Housekeeping
 from ironbucket.node.identity import Identity
 from ironbucket.node.multipart import Uploads
 from ironbucket.node.objects import Objects
+from ironbucket.node.peers import Peers, alone
 from ironbucket.store.index import Index
 from ironbucket.store.paths import Layout
 from ironbucket.store.payloads import Payloads
@@ -41,6 +45,7 @@ class Node:
     objects: Objects
     uploads: Uploads
     housekeeping: Housekeeping
+    history: History
 
     @staticmethod
     def prepare(settings: Settings, progress: recover.Progress = recover.quiet) -> recover.Prepared:
@@ -68,15 +73,44 @@ class Node:
         objects = Objects(index, payloads, committer, buckets, clustered=bool(settings.cluster_nodes))
         uploads = Uploads(index, payloads, committer, buckets, objects, node_id=settings.node_id)
         housekeeping = Housekeeping(index, payloads, committer, settings)
-        return cls(settings, identity, index, payloads, files, committer, buckets, objects, uploads, housekeeping)
+        history = History(index, files, committer, settings)
+        housekeeping.needed_since = history.needed_since
+        return cls(
+            settings, identity, index, payloads, files, committer, buckets, objects, uploads, housekeeping, history
+        )
+
+    def position(self) -> str:
+        """How far this node's own log goes: NODE/EPOCH/SEQUENCE. What was written before is at or before it."""
+        head = heads.load(self.index.reader, self.identity.node, self.identity.epoch)
+        return f"{head.node}/{head.epoch}/{head.sequence}"
+
+    def reached(self, position: str) -> bool:
+        """Whether this node has applied everything up to a position. Raises InvalidArgument for what is none."""
+        node, epoch, sequence = (*position.split("/"), "", "")[:3]
+        if not node or not epoch or not sequence.isdecimal():
+            raise InvalidArgument("A position is NODE/EPOCH/SEQUENCE.", ArgumentValue=position)
+        row = self.index.reader.execute(
+            "SELECT sequence FROM streams WHERE node = ? AND epoch = ?", (node, epoch)
+        ).fetchone()
+        return row is not None and row[0] >= int(sequence)
+
+    def wait_for(self, position: str) -> None:
+        """Return when this node has reached a position. Raises ServiceUnavailable when that takes too long."""
+        deadline = time.monotonic() + self.settings.replication_timeout
+        while not self.reached(position):
+            if time.monotonic() > deadline:
+                raise ServiceUnavailable(f"This node has not received {position} yet. Try again.")
+            time.sleep(0.02)
 
     def close(self) -> None:
         self.housekeeping.stop()
+        self.history.stop()
         self.committer.close()
         self.index.close()
 
-    def start_housekeeping(self) -> threading.Thread:
-        """Checkpoints, delayed flushes, garbage: in one worker of a node."""
+    def start_housekeeping(self, peers: Peers = alone) -> threading.Thread:
+        """Checkpoints, delayed flushes, garbage, the log's length: in one worker of a node, which knows its peers."""
+        self.history.start(peers)
         return self.housekeeping.start()
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 from ironbucket import checksums, fsutil
 from ironbucket.errors import (
@@ -24,12 +23,12 @@ from ironbucket.errors import (
 from ironbucket.node.body import Attributes, Body, Conditions, Expected
 from ironbucket.node.buckets import Buckets, existing
 from ironbucket.node.commit import Committer, Transaction
-from ironbucket.store import keys, listing
+from ironbucket.store import buckets, keys, listing
 from ironbucket.store.buckets import BucketRow
 from ironbucket.store.index import Index, index_errors
 from ironbucket.store.model import Kind, Page, Part, Version
 from ironbucket.store.paths import new_version
-from ironbucket.store.payloads import Payload, Payloads
+from ironbucket.store.payloads import Payload, PayloadDamaged, PayloadMissing, Payloads
 from ironbucket.store.receive import Received
 from ironbucket.wal.record import DELETE, DELETE_METADATA, PUT, UPDATE_METADATA
 
@@ -42,14 +41,28 @@ class Deleted:
     marker: bool = False  # a delete marker was made or removed
 
 
+class WouldWait(Exception):
+    """The answer has to come from a peer, and the caller may not wait for it."""
+
+
+class Elsewhere(Protocol):
+    """The peers, as a reader sees them."""
+
+    def find(self, bucket: str, key: str, version_id: str | None) -> Version | None: ...
+
+    def payload(self, version: Version, start: int, length: int) -> Iterable[bytes] | None: ...
+
+
 class Objects:
     """Operations on objects."""
 
     def __init__(
-        self, index: Index, payloads: Payloads, committer: Committer, buckets: Buckets, *, clustered: bool
+        self, index: Index, payloads: Payloads, committer: Committer, buckets_: Buckets, *, clustered: bool
     ) -> None:
-        self._index, self._payloads, self._committer, self._buckets = index, payloads, committer, buckets
+        self._index, self._payloads, self._committer, self._buckets = index, payloads, committer, buckets_
         self._clustered = clustered
+        #: reads from the peers what has not arrived here yet; set by whoever wires a cluster
+        self.elsewhere: Elsewhere | None = None
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -90,8 +103,7 @@ class Objects:
     ) -> Version:
         """Store what `source` holds under another name (or its own, with other attributes).
 
-        A payload that is one file is linked, not copied: payloads are immutable. The parts of a multipart object
-        are joined.
+        A payload of one file is linked, not copied: payloads are immutable. Those of a multipart object are joined.
         """
         self._buckets.get(bucket)
         version = new_version()
@@ -138,12 +150,12 @@ class Objects:
             repeated = settled(transaction)
             if repeated is not None:
                 return repeated
-            state = keys.load(self._index, transaction.connection, row.number, bucket, key)
+            state = transaction.state(row, key)
             met = keys.current(state)
             check_conditions(conditions, met, key)
             kept = attributes | {"version": version} | _place(row, state)
             transaction.record(PUT, bucket, key, size, etag, kept)
-            return self._entry(transaction.connection, row, bucket, key, version)
+            return _entry(transaction, row, key, version)
 
         return self._committer.submit(change)
 
@@ -179,7 +191,7 @@ class Objects:
         self, transaction: Transaction, bucket: str, key: str, version_id: str | None, conditions: Conditions
     ) -> Deleted:
         row = existing(transaction.connection, bucket)
-        state = keys.load(self._index, transaction.connection, row.number, bucket, key)
+        state = transaction.state(row, key)
         met = keys.current(state)
         if version_id is not None:
             check_conditions(conditions, _find(state, version_id), key)
@@ -214,7 +226,7 @@ class Objects:
 
         def change(transaction: Transaction) -> Version:
             row = existing(transaction.connection, bucket)
-            state = keys.load(self._index, transaction.connection, row.number, bucket, key)
+            state = transaction.state(row, key)
             target = _readable(state, key, version_id)
             attributes: dict[str, Any] = {"of": target.version, "of_stamp": list(target.stamp), "kind": kind}
             if not target.null:
@@ -223,16 +235,9 @@ class Objects:
                 attributes["value"] = value
             operation = DELETE_METADATA if value is None else UPDATE_METADATA
             transaction.record(operation, bucket, key, attributes=attributes)
-            return self._entry(transaction.connection, row, bucket, key, target.version)
+            return _entry(transaction, row, key, target.version)
 
         return self._committer.submit(change)
-
-    def _entry(self, connection: sqlite3.Connection, row: BucketRow, bucket: str, key: str, version: str) -> Version:
-        state = keys.load(self._index, connection, row.number, bucket, key)
-        found = next((one for one in state if one.version == version), None)
-        if found is None:
-            raise NoSuchVersion(Key=key, VersionId=version)
-        return found
 
     @contextlib.contextmanager
     def staged(self, bucket: str, key: str, version: str) -> Iterator[None]:
@@ -245,11 +250,11 @@ class Objects:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def get(self, bucket: str, key: str, version_id: str | None = None) -> Version:
+    def get(self, bucket: str, key: str, version_id: str | None = None, *, may_wait: bool = True) -> Version:
         """The current version, or the named one.
 
         Raises NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed; where a delete marker is the reason, the
-        error's details hold `delete_marker` and `version_id`.
+        error's details hold `delete_marker` and `version_id`. Raises WouldWait rather than ask peers when it may not.
         """
         connection = self._index.reader
         with index_errors():
@@ -257,11 +262,49 @@ class Objects:
                 found = keys.get(self._index, connection, bucket, key)
                 if found is not None:
                     return found
-            row = existing(connection, bucket)
-            return _readable(keys.load(self._index, connection, row.number, bucket, key), key, version_id)
+            row = buckets.load(connection, bucket)
+            state = keys.load(self._index, connection, row.number, bucket, key) if row is not None else ()
+            if row is not None and _find_readable(state, version_id) is not None:
+                return _readable(state, key, version_id)
+        if self.elsewhere is not None:
+            if not may_wait:
+                raise WouldWait
+            found = self._from_peers(self.elsewhere, state, bucket, key, version_id)
+            if found is not None:
+                return found
+        existing(connection, bucket)
+        return _readable(state, key, version_id)
 
-    def payload(self, version: Version, start: int = 0, length: int | None = None) -> Payload:
-        """The bytes of a version, open. Raises InternalError (missing or damaged), ServiceUnavailable."""
+    def _from_peers(
+        self, elsewhere: Elsewhere, state: keys.State, bucket: str, key: str, version_id: str | None
+    ) -> Version | None:
+        """What a peer has and this node has not received yet, unless it is known here to be deleted or overwritten."""
+        found = elsewhere.find(bucket, key, version_id)
+        if found is None:
+            return None
+        for entry in state:
+            outdone = entry.null and found.null and entry.kind is not Kind.PENDING and entry.stamp >= found.stamp
+            newer = version_id is None and entry.kind is Kind.DELETE_MARKER and entry.stamp > found.stamp
+            if outdone or newer or (entry.version == found.version and entry.kind is Kind.TOMBSTONE):
+                return None
+        return found
+
+    def payload(self, version: Version, start: int = 0, length: int | None = None, *, may_wait: bool = True) -> Payload:
+        """The bytes of a version, from a peer if need be. Raises InternalError (missing or damaged), WouldWait."""
+        try:
+            return self._payloads.open(version, start, length)
+        except (PayloadMissing, PayloadDamaged):
+            if self.elsewhere is None:
+                raise
+            if not may_wait:
+                raise WouldWait from None
+            remote = self.elsewhere.payload(version, start, version.size - start if length is None else length)
+            if remote is None:
+                raise
+            return cast(Payload, remote)
+
+    def local_payload(self, version: Version, start: int = 0, length: int | None = None) -> Payload:
+        """The bytes of a version that this node holds itself."""
         return self._payloads.open(version, start, length)
 
     def parts(self, version: Version) -> list[Part]:
@@ -395,6 +438,11 @@ def _replaced(state: keys.State) -> dict[str, Any]:
     return {"replaced": holder.version} if holder is not None else {}
 
 
+def _entry(transaction: Transaction, row: BucketRow, key: str, version: str) -> Version:
+    """A version as the transaction has just made it."""
+    return next(one for one in transaction.state(row, key) if one.version == version)
+
+
 def _find(state: keys.State, version_id: str) -> Version | None:
     """The live version or delete marker that S3 calls `version_id`."""
     for one in state:
@@ -403,8 +451,12 @@ def _find(state: keys.State, version_id: str) -> Version | None:
     return None
 
 
+def _find_readable(state: keys.State, version_id: str | None) -> Version | None:
+    return keys.current(state) if version_id is None else _find(state, version_id)
+
+
 def _readable(state: keys.State, key: str, version_id: str | None) -> Version:
-    found = keys.current(state) if version_id is None else _find(state, version_id)
+    found = _find_readable(state, version_id)
     if found is None:
         if version_id is not None:
             raise NoSuchVersion(Key=key, VersionId=version_id)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from ironbucket import failpoints, fsutil
 from ironbucket.errors import AlreadyRunning, IronBucketError, LogBehindIndex
-from ironbucket.node import heads, identity, remains
-from ironbucket.node.apply import Applied, Applier
+from ironbucket.node import heads, identity, rebuild, remains
+from ironbucket.node.apply import Applied, Applier, advance_clock
 from ironbucket.node.heads import Head, LogFiles
 from ironbucket.node.identity import Identity
 from ironbucket.store import buckets, keys
@@ -225,7 +225,9 @@ def _replay(settings: Settings, index: Index, progress: Progress) -> int:
     applier = Applier(index, payloads)
     replayed = 0
     try:
-        for node, epoch in remains.streams(settings):
+        streams = remains.streams(settings)
+        rebuild.begin(settings, files, index, payloads, streams, progress)
+        for node, epoch in streams:
             with index.transaction() as connection:
                 head = files.origin(heads.load(connection, node, epoch))
             path = files.active_path(node, epoch)
@@ -253,6 +255,7 @@ def _apply(index: Index, applier: Applier, head: Head, chunk: list[Line]) -> Non
         for settle in applied.settle:
             settle()
         failpoints.hit("replay-settled")
+        advance_clock(connection, applied.clock)
         heads.save(connection, head.after(chunk[-1].record.sequence, chunk[-1].chain, chunk[-1].end))
 
 

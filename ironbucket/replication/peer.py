@@ -46,12 +46,20 @@ class Peer:
         self._connection: http.client.HTTPConnection | None = None
 
     def vector(self) -> dict[str, Any]:
-        """Who the peer is and how far it holds each log: {"node", "epoch", "vector": {"node/epoch": [n, chain]}, ...}."""
+        """Who the peer is, its clock, and how far it holds each log: {"vector": {"node/epoch": [n, chain]}, ...}."""
         return self._json("GET", "vector")
 
     def send_batch(self, body: bytes) -> dict[str, Any]:
         """Deliver a batch; returns the peer's vector after it. Raises PeerRefused with what was not taken, and why."""
-        return self._json("POST", "batch", body=body)
+        return self.send("batch", body)
+
+    def send(self, what: str, body: bytes) -> dict[str, Any]:
+        """Send bytes to an endpoint, return the answer's JSON document. Raises PeerRefused, PeerUnreachable."""
+        return self._json("POST", what, body=body)
+
+    def get(self, what: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """The JSON document of an endpoint."""
+        return self._json("GET", what, query)
 
     def payload_size(self, place: Mapping[str, str]) -> int:
         """How many bytes of a payload file the peer has staged; -1 when it has the whole file settled."""

@@ -20,17 +20,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from ironbucket import failpoints, fsutil
 from ironbucket.clock import MAX_SKEW_MS, wall_ms
 from ironbucket.errors import EpochDiverged, IronBucketError, S3Error, ServiceUnavailable, StorageFull
-from ironbucket.node import heads
+from ironbucket.node import heads, resync
 from ironbucket.node.commit import Transaction
-from ironbucket.replication import PREFIX, wire
+from ironbucket.replication import PREFIX, digest, lend, wire
 from ironbucket.replication.peer import ACCESS_KEY, REGION, SERVICE
-from ironbucket.signature import Verifier
+from ironbucket.replication.takeover import Takeover
+from ironbucket.store.payloads import Payload
+from ironbucket.verifier import Verifier
 from ironbucket.wal.record import PUT, Record
 from ironbucket.wal.segment import Header
 
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Environ = dict[str, Any]
-Answer = tuple[int, dict[str, Any]]
+Answer = tuple[int, "dict[str, Any] | Payload"]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 _CHUNK = 1 << 20
@@ -74,16 +77,27 @@ class Receiver:
         secret = node.settings.cluster_secret
         self._verifier = Verifier(lambda key: secret if key == ACCESS_KEY and secret else None, REGION, SERVICE)
         self._pool = ThreadPoolExecutor(8, "payload")
+        self._takeover = Takeover(node, self._stage_all, self._state)
         self._routes: dict[tuple[str, str], Callable[[Environ, Mapping[str, str]], Answer]] = {
             ("GET", "vector"): self._get_vector,
             ("POST", "batch"): self._post_batch,
             ("GET", "payload"): self._get_payload,
             ("PUT", "payload"): self._put_payload,
+            ("GET", "object"): lambda _, query: lend.get_object(node, query),
+            ("GET", "bytes"): lambda _, query: lend.get_bytes(node, query),
+            **{
+                ("POST", f"state/{what}"): partial(self._take_over, what)
+                for what in ("begin", "lacks", "range", "finish")
+            },
+            ("POST", "digest"): lambda environ, _: digest.answer(node, _read_signed_body(environ)),
         }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        status, document = self._answer(environ)
-        body = json.dumps(document).encode()
+        status, answer = self._answer(environ)
+        if isinstance(answer, Payload):
+            start_response("200 OK", [("Content-Length", str(answer.size))])
+            return answer
+        body = json.dumps(answer).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         start_response(f"{status} {_REASONS.get(status, 'Error')}", headers)
         return [body]
@@ -132,22 +146,26 @@ class Receiver:
 
     # -- endpoints ----------------------------------------------------------------------------------------------------
 
-    def _get_vector(self, environ: Environ, query: Mapping[str, str]) -> Answer:
+    def _get_vector(self, _environ: Environ, _query: Mapping[str, str]) -> Answer:
         return 200, self._state()
 
     def _state(self) -> dict[str, Any]:
         who = self._node.identity
-        return {"node": who.node, "epoch": who.epoch, "clock": wall_ms(), "vector": self.vector()}
+        state: dict[str, Any] = {"node": who.node, "epoch": who.epoch, "clock": wall_ms(), "vector": self.vector()}
+        wanted = resync.pending(self._node.files.directory)
+        if wanted is not None:
+            state["resync"] = {"id": wanted.id, "from": wanted.source}
+        return state
 
-    def _post_batch(self, environ: Environ, query: Mapping[str, str]) -> Answer:
-        body = _read_body(environ)
-        if hashlib.sha256(body).hexdigest() != environ["ironbucket.payload"]:
-            raise wire.CorruptBatch("the body is not the one that was signed")
-        for piece in wire.parse(body):
+    def _take_over(self, what: str, environ: Environ, _query: Mapping[str, str]) -> Answer:
+        return self._takeover.answer(what, _read_signed_body(environ))
+
+    def _post_batch(self, environ: Environ, _query: Mapping[str, str]) -> Answer:
+        for piece in wire.parse(_read_signed_body(environ)):
             self._take(piece)
         return 200, self._state()
 
-    def _get_payload(self, environ: Environ, query: Mapping[str, str]) -> Answer:
+    def _get_payload(self, _environ: Environ, query: Mapping[str, str]) -> Answer:
         final, staged = self._places(query)
         if os.path.lexists(final):
             return 200, {"size": -1}
@@ -187,7 +205,7 @@ class Receiver:
 
     def _places(self, query: Mapping[str, str]) -> tuple[str, str]:
         place = (query["bucket"], query["key"], query["version"])
-        _check_place(*place, query.get("name", ""))
+        wire.check_place(query["bucket"], query["version"], query.get("name", ""))
         layout = self._node.payloads.layout
         suffix = f"/{query['name']}" if query.get("name") else ""
         return layout.payload(*place) + suffix, layout.staged(*place) + suffix
@@ -209,8 +227,7 @@ class Receiver:
             entries = [entry for entry in piece.entries if entry.line.record.sequence > known]
             for entry in entries:
                 self._check(entry.line.record, header)
-            for _ in self._pool.map(self._stage, entries):
-                failpoints.hit("batch-payload-staged")
+            self._stage_all(entries)
             self._node.committer.submit(lambda transaction: self._append(transaction, header, piece.entries))
 
     def _delivering(self, header: Header) -> _StreamLock:
@@ -228,12 +245,16 @@ class Receiver:
                 f"its stamp is {(record.ms - wall_ms()) // 1000} s ahead of this node's clock: set the clocks right",
             )
 
+    def _stage_all(self, entries: Iterable[wire.Entry]) -> None:
+        for _ in self._pool.map(self._stage, entries):
+            failpoints.hit("batch-payload-staged")
+
     def _stage(self, entry: wire.Entry) -> None:
         record, payload = entry.line.record, entry.payload
         if record.operation != PUT or payload is None or payload == wire.GONE:
             return
         place = (record.bucket, record.key or "", record.version)
-        _check_place(*place, "")
+        wire.check_place(record.bucket, record.version)
         name = f"{record.node}/{record.epoch}/{record.sequence}"
         layout, payloads = self._node.payloads.layout, self._node.payloads
         if payload == wire.SENT:
@@ -306,7 +327,17 @@ class _StreamLock:
 
 
 def _diverged(record: Record) -> Refused:
-    return Refused(f"{record.node}/{record.epoch}/{record.sequence}", EpochDiverged().message)
+    return Refused(
+        f"{record.node}/{record.epoch}/{record.sequence}",
+        f"{EpochDiverged().message} Stop {record.node} and run 'ironbucket recover --new-epoch' there.",
+    )
+
+
+def _read_signed_body(environ: Environ) -> bytes:
+    body = _read_body(environ)
+    if hashlib.sha256(body).hexdigest() != environ["ironbucket.payload"]:
+        raise wire.CorruptBatch("the body is not the one that was signed")
+    return body
 
 
 def _read_body(environ: Environ) -> bytes:
@@ -335,15 +366,6 @@ def _stream(environ: Environ, fd: int, offset: int) -> None:
         fsutil.write_all(fd, buffer[:count])
         remaining -= count
         failpoints.hit("payload-arriving")
-
-
-def _check_place(bucket: str, key: str, version: str, name: str) -> None:
-    """Nothing a peer sends may name a path outside of the bucket's folder."""
-    for part in (bucket, version, name):
-        if "/" in part or "\0" in part or part.startswith(".."):
-            raise wire.CorruptBatch(f"not a name: {part[:80]!r}")
-    if not bucket or bucket.startswith(".") or not version:
-        raise wire.CorruptBatch("no bucket or no version is named")
 
 
 def _check_etag(path: str, etag: str) -> None:

@@ -27,6 +27,7 @@ from ironbucket.errors import (
     ServiceUnavailable,
     StorageFull,
 )
+from ironbucket.node.objects import WouldWait
 from ironbucket.s3 import errors, routes
 from ironbucket.s3.authorise import authorise
 from ironbucket.s3.bucket import is_valid_name
@@ -46,6 +47,9 @@ StartResponse = Callable[..., Any]
 
 #: an error's details that are headers of the answer, not elements of the document
 _DETAIL_HEADERS = {"delete_marker": "x-amz-delete-marker", "version_id": "x-amz-version-id", "allow": "Allow"}
+
+#: of a write's answer: how far the log goes that holds it. A read that presents it is answered at or after it.
+POSITION = "x-ironbucket-position"
 
 _ERRNO: dict[int, type[S3Error]] = {
     errno.ENOSPC: StorageFull,
@@ -67,7 +71,7 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         super().__init__()
         self.node = node
         self.region = node.settings.region
-        self.domains = tuple(name.strip() for name in node.settings.domain.split(",") if name.strip())
+        self.domains = tuple(name.lower() for name in node.settings.domains)
         self.config["credentials"] = credentials
         #: x-amz-id-2: which node answered, in a form that says nothing about it to others
         self.host_id = base64.b64encode(hashlib.sha256(node.settings.node_id.encode()).digest()).decode()
@@ -76,7 +80,7 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         get, head = (self.match({"REQUEST_METHOD": m, "PATH_INFO": routes.KEY})[0] for m in ("GET", "HEAD"))
         self.object_routes = {"GET": get, "HEAD": head}
 
-    def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
         """Answer one request."""
         if environ["PATH_INFO"].startswith("/-/"):
             return super().wsgi(environ, start_response)  # type: ignore[no-any-return]
@@ -85,12 +89,21 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         try:
             request = Request.parse(environ, self.domains)
             response = self._respond(request)
+        except WouldWait:
+            return None  # the server's loop asks again from a thread that may wait
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets S3's document and the log the cause
             response = self._failure(error, request, environ, request_id)
         headers = response.headers
         headers.append(("x-amz-request-id", request_id))
         headers.append(("x-amz-id-2", self.host_id))
         start_response(STATUS_LINE[response.status], headers)
+        # a HEAD of what has none of its own is its GET without the document
+        return response.body if environ["REQUEST_METHOD"] != "HEAD" else []
+
+    def refuse(self, error: S3Error, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """S3's error document for a request that did not get as far as `wsgi`."""
+        response = self._failure(error, None, environ, environ["ironbucket.request_id"])
+        start_response(STATUS_LINE[response.status], response.headers)
         return response.body
 
     def _respond(self, request: Request) -> Response:
@@ -101,7 +114,18 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         route = self._route(request)
         request.environ["ironbucket.operation"] = route.name
         authorise(request, route.config["action"], request.bucket, request.key)
-        return route.callback(Call(self.node, credentials, request, authentication))  # type: ignore[no-any-return]
+        if (position := request.headers.get(POSITION)) is not None:
+            self._wait_for(position, request)
+        response: Response = route.callback(Call(self.node, credentials, request, authentication))
+        if request.method != "GET" and request.method != "HEAD" and self.node.settings.cluster_nodes:
+            response.headers.append((POSITION, self.node.position()))
+        return response
+
+    def _wait_for(self, position: str, request: Request) -> None:
+        """Answer at or after a position that an earlier write was answered with, on whatever node."""
+        if not request.may_wait and not self.node.reached(position):
+            raise WouldWait
+        self.node.wait_for(position)
 
     def _route(self, request: Request) -> bottle.Route:
         if request.key and not request.query and (found := self.object_routes.get(request.method)):
@@ -120,15 +144,17 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         """The answer to a request that failed."""
         problem = translate(error, request)
         status = errors.status(problem)
-        if problem is not error or status >= 500:
+        if problem is not error:
             log.error("request %s: %s", request_id, problem.message, exc_info=error)
+        elif status >= 500 and status != 501:
+            log.warning("request %s: %s: %s", request_id, problem.code, problem.message)
         headers: list[Header] = []
         for detail, name in _DETAIL_HEADERS.items():
             if detail in problem.details:
                 headers.append((name, problem.details.pop(detail)))
         if environ["REQUEST_METHOD"] == "HEAD" or status == 304:
             return Response(status, headers, [])
-        body = errors.document(problem, request.resource if request else environ["PATH_INFO"], request_id)
+        body = errors.document(problem, request.resource if request else environ["PATH_INFO"], request_id, self.host_id)
         headers += [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
         return Response(status, headers, [body])
 

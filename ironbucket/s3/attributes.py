@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (2 KiB;
 from __future__ import annotations
 
 import base64
+import re
 from binascii import Error as BinasciiError
 from collections.abc import Mapping
 from email.errors import HeaderParseError
@@ -49,20 +50,26 @@ CONTENT_HEADERS = (
 
 _META = "x-amz-meta-"
 
+#: a header's name (RFC 9110 5.1), and a redirect's target without control characters
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+_REDIRECT = re.compile(r"(?:/|https?://)[^\x00-\x1f\x7f]*")
+
 #: headers that promise what is not built: to accept them silently would be to break the promise
-_UNBUILT = (
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-server-side-encryption-customer-key",
-    "x-amz-copy-source-server-side-encryption-customer-algorithm",
-    "x-amz-grant-full-control",
-    "x-amz-grant-read",
-    "x-amz-grant-read-acp",
-    "x-amz-grant-write-acp",
-    "x-amz-write-offset-bytes",
+_UNBUILT = frozenset(
+    (
+        "x-amz-server-side-encryption",
+        "x-amz-server-side-encryption-aws-kms-key-id",
+        "x-amz-server-side-encryption-customer-algorithm",
+        "x-amz-server-side-encryption-customer-key",
+        "x-amz-copy-source-server-side-encryption-customer-algorithm",
+        "x-amz-grant-full-control",
+        "x-amz-grant-read",
+        "x-amz-grant-read-acp",
+        "x-amz-grant-write-acp",
+        "x-amz-write-offset-bytes",
+    )
 )
-_LOCK = ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold")
+_LOCK = frozenset(("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"))
 
 #: canned ACLs that grant nobody but the owner anything
 _PRIVATE_ACLS = ("private", "bucket-owner-read", "bucket-owner-full-control")
@@ -84,12 +91,10 @@ def read(headers: Mapping[str, str], owner: str) -> Attributes:
 
 def refuse_unbuilt(headers: Mapping[str, str]) -> None:
     """Raise NotImplemented for a header whose promise this server cannot keep."""
-    for name in _UNBUILT:
-        if name in headers:
-            raise errors.NotImplemented(Header=name)
-    for name in _LOCK:
-        if name in headers:
-            raise InvalidRequest("Bucket is missing Object Lock Configuration")
+    if not _UNBUILT.isdisjoint(headers):
+        raise errors.NotImplemented(Header=next(name for name in headers if name in _UNBUILT))
+    if not _LOCK.isdisjoint(headers):
+        raise InvalidRequest("Bucket is missing Object Lock Configuration")
     check_canned_acl(headers)
 
 
@@ -109,7 +114,7 @@ def content_headers(headers: Mapping[str, str]) -> dict[str, str]:
     if encoding := chunked.content_encoding(headers.get("content-encoding")):
         found["content-encoding"] = encoding
     redirect = found.get("x-amz-website-redirect-location")
-    if redirect is not None and not redirect.startswith(("/", "http://", "https://")):
+    if redirect is not None and not _REDIRECT.fullmatch(redirect):
         raise InvalidArgument(
             "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
             ArgumentName="x-amz-website-redirect-location",
@@ -130,11 +135,13 @@ def metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """User metadata, decoded. Raises MetadataTooLarge."""
     found: dict[str, str] = {}
     size = 0
-    for name, value in headers.items():
-        if name.startswith(_META):
-            text = decode_value(value)
-            found[name[len(_META) :]] = text
-            size += len(name) - len(_META) + len(text.encode())
+    for name in [name for name in headers if name.startswith(_META)]:
+        value = headers[name]
+        if not _NAME.fullmatch(name):  # from the query of a presigned URL, where any character can stand
+            raise InvalidArgument("Invalid metadata name.", ArgumentName="x-amz-meta", ArgumentValue=name)
+        text = decode_value(value)
+        found[name[len(_META) :]] = text
+        size += len(name) - len(_META) + len(text.encode())
     if size > MAX_METADATA:
         raise MetadataTooLarge(Size=str(size), MaxSizeAllowed=str(MAX_METADATA))
     return found

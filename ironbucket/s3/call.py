@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ironbucket import checksums
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: bytes of a request's XML document: a configuration; a list of 1,000 keys or 10,000 parts
 SMALL_DOCUMENT = 64 << 10
 LARGE_DOCUMENT = 4 << 20
+
+#: parts of one upload
+MAX_PARTS = 10_000
 
 _MAX_INT = 2**31 - 1
 
@@ -71,18 +74,17 @@ class Call:
             return default
         return parse_integer(name, text, low, high)
 
-    def has_document(self) -> bool:
-        """Whether the request carries a body at all."""
-        return self.header("content-length") not in ("", "0") or "transfer-encoding" in self.request.headers
+    def document(self, root: str, limit: int = SMALL_DOCUMENT, *, own_checksums: bool = True) -> Element:
+        """The request's XML document. Raises MalformedXML, MaxMessageLengthExceeded and the digests' errors.
 
-    def document(self, root: str, limit: int = SMALL_DOCUMENT) -> Element:
-        """The request's XML document. Raises MalformedXML, MaxMessageLengthExceeded and the digests' errors."""
-        data = self.read(limit)
+        `own_checksums`: whether x-amz-checksum-* headers are of the document, not of an object.
+        """
+        data = self.read(limit, own_checksums=own_checksums)
         if not data:
             raise MalformedXML
         return parse(data, root, limit=limit)
 
-    def read(self, limit: int) -> bytes:
+    def read(self, limit: int, *, own_checksums: bool = True) -> bytes:
         """The whole verified body, of at most `limit` bytes."""
         declared = self.header("x-amz-decoded-content-length") or self.header("content-length")
         if declared.isdecimal() and int(declared) > limit:
@@ -97,8 +99,9 @@ class Call:
                 raise MaxMessageLengthExceeded(MaxMessageLengthBytes=str(limit))
             pieces.append(bytes(buffer[:count]))
         data = b"".join(pieces)
-        if data:
-            verify(data, self.expected(), body)
+        if data or "content-length" in self.request.headers:
+            expected = self.expected()
+            verify(data, expected if own_checksums else replace(expected, checksums={}), body)
         return data
 
 
@@ -109,6 +112,15 @@ def parse_integer(name: str, text: str, low: int = 0, high: int = _MAX_INT) -> i
     raise InvalidArgument(
         f"Argument {name} must be an integer between {low} and {high}", ArgumentName=name, ArgumentValue=text
     )
+
+
+def part_number(text: str) -> int:
+    """A partNumber parameter. Raises InvalidArgument."""
+    try:
+        return parse_integer("partNumber", text, 1, MAX_PARTS)
+    except InvalidArgument as error:
+        error.message = f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
+        raise
 
 
 def verify(data: bytes, expected: Expected, body: Body) -> None:

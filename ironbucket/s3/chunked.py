@@ -258,6 +258,8 @@ class ChunkedBody:
         if received.keys() != self._announced:
             raise MalformedTrailerError
         if self._chain:
+            if not signature:
+                raise _broken("its trailers are not signed")
             self._chain.end_trailers("".join([f"{name}:{value}\n" for name, value in received.items()]), signature)
         for name, value in received.items():
             if not checksums.is_valid(name.removeprefix("x-amz-checksum-"), value):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ironbucket.errors import ConfigurationError
-from ironbucket.signature import Verifier
+from ironbucket.verifier import Verifier
 
 #: the account of ACCESS_KEY and SECRET_KEY
 DEFAULT_ACCOUNT = "ironbucket"

@@ -66,6 +66,7 @@ _BY_STATUS: dict[int, tuple[type[S3Error], ...]] = {
     404: (
         errors.NoSuchBucket,
         errors.NoSuchBucketPolicy,
+        errors.NoSuchConfiguration,
         errors.NoSuchCORSConfiguration,
         errors.NoSuchKey,
         errors.NoSuchLifecycleConfiguration,
@@ -77,6 +78,7 @@ _BY_STATUS: dict[int, tuple[type[S3Error], ...]] = {
         errors.NoSuchWebsiteConfiguration,
         errors.ObjectLockConfigurationNotFoundError,
         errors.OwnershipControlsNotFoundError,
+        errors.ReplicationConfigurationNotFoundError,
         errors.ServerSideEncryptionConfigurationNotFoundError,
     ),
     405: (errors.MethodNotAllowed,),
@@ -110,7 +112,7 @@ def status(error: S3Error) -> int:
     return 500
 
 
-def document(error: S3Error, resource: str, request_id: str) -> bytes:
+def document(error: S3Error, resource: str, request_id: str, host_id: str = HOST_ID) -> bytes:
     """The XML error document.
 
     Details become elements when their names begin with a capital, as S3's do; the others are for the program.
@@ -122,6 +124,6 @@ def document(error: S3Error, resource: str, request_id: str) -> bytes:
     lines += [f"<{name}>{escape(value)}</{name}>" for name, value in error.details.items() if name[:1].isupper()]
     lines.append(
         f"<Resource>{escape(resource)}</Resource><RequestId>{escape(request_id)}</RequestId>"
-        f"<HostId>{HOST_ID}</HostId></Error>"
+        f"<HostId>{host_id}</HostId></Error>"
     )
     return "".join(lines).encode("utf-8", "replace")

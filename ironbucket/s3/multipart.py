@@ -7,10 +7,10 @@ API_UploadPartCopy.html, API_CompleteMultipartUpload.html.
 from __future__ import annotations
 
 from ironbucket import checksums
-from ironbucket.errors import InvalidArgument, InvalidRequest, MalformedXML
+from ironbucket.errors import InvalidRequest, MalformedXML
 from ironbucket.node.body import Expected
 from ironbucket.s3 import attributes, conditions, ranges
-from ironbucket.s3.call import LARGE_DOCUMENT, Call, parse_integer
+from ironbucket.s3.call import LARGE_DOCUMENT, MAX_PARTS, Call, parse_integer, part_number
 from ironbucket.s3.copy import checksum_algorithm, open_source, parse_source, source_headers
 from ironbucket.s3.object_put import MAX_PUT, check_size
 from ironbucket.s3.response import (
@@ -25,8 +25,6 @@ from ironbucket.s3.response import (
 )
 from ironbucket.s3.xml import Element, Writer
 from ironbucket.store.model import Upload, Version
-
-MAX_PARTS = 10_000
 
 #: what each algorithm may be for a whole object; the first is the default
 CHECKSUM_TYPES = {
@@ -77,7 +75,7 @@ def _checksum_type(call: Call, algorithm: str) -> str:
 
 def upload_part(call: Call) -> Response:
     """Store one part; a part of the same number is replaced."""
-    number = _part_number(call)
+    number = part_number(call.request.query.get("partNumber", ""))
     expected = call.expected()
     check_size(expected)
     upload = call.node.uploads.get(call.bucket, call.key, _upload_id(call))
@@ -99,7 +97,7 @@ def _check_algorithm(upload: Upload, expected: Expected) -> None:
 
 def upload_part_copy(call: Call) -> Response:
     """Store one part whose bytes are another object's, or a range of them."""
-    number = _part_number(call)
+    number = part_number(call.request.query.get("partNumber", ""))
     source = open_source(call, parse_source(call.header("x-amz-copy-source")))
     start, length = 0, source.size
     if "x-amz-copy-source-range" in call.request.headers:
@@ -120,22 +118,10 @@ def _upload_id(call: Call) -> str:
     return call.request.query["uploadId"]
 
 
-def _part_number(call: Call) -> int:
-    text = call.request.query.get("partNumber", "")
-    try:
-        return parse_integer("partNumber", text, 1, MAX_PARTS)
-    except InvalidArgument:
-        raise InvalidArgument(
-            f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive",
-            ArgumentName="partNumber",
-            ArgumentValue=text,
-        ) from None
-
-
 def complete(call: Call) -> Response:
     """Make the parts an object. A repeat with the same parts answers as the first time."""
     headers = call.request.headers
-    parts = _named_parts(call.document("CompleteMultipartUpload", LARGE_DOCUMENT))
+    parts = _named_parts(call.document("CompleteMultipartUpload", LARGE_DOCUMENT, own_checksums=False))
     size = call.header("x-amz-mp-object-size")
     kind = call.header("x-amz-checksum-type").upper()
     if kind not in ("", "COMPOSITE", "FULL_OBJECT"):

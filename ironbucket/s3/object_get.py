@@ -7,14 +7,16 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, API
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ironbucket.errors import InvalidArgument, InvalidPartNumber, InvalidRequest
 from ironbucket.s3 import ranges
 from ironbucket.s3.attributes import encode_value
-from ironbucket.s3.call import Call
+from ironbucket.s3.call import Call, part_number
 from ironbucket.s3.conditions import check_read, etag_matches, parse_date
+from ironbucket.s3.request import Request
 from ironbucket.s3.response import Header, Response, checksum_headers, http_date
 from ironbucket.store.model import Version
 
@@ -30,6 +32,8 @@ _OVERRIDES = {
     "response-content-type": "Content-Type",
     "response-expires": "Expires",
 }
+
+_VERSION_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 
 _CONDITIONAL = frozenset(("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"))
 
@@ -50,7 +54,8 @@ def get(call: Call) -> Response:
         return Response(status, headers, [])
     if not length:
         return Response(status, headers, [])
-    return Response(status, headers, call.node.objects.payload(version, start, length))
+    payload = call.node.objects.payload(version, start, length, may_wait=call.request.may_wait)
+    return Response(status, headers, payload)
 
 
 def head(call: Call) -> Response:
@@ -63,14 +68,14 @@ def head(call: Call) -> Response:
 def _version(call: Call) -> Version:
     request = call.request
     version_id = requested_version(call) if request.query else None
-    return call.node.objects.get(request.bucket, request.key, version_id)
+    return call.node.objects.get(request.bucket, request.key, version_id, may_wait=request.may_wait)
 
 
 def requested_version(call: Call) -> str | None:
-    """The versionId parameter. Raises InvalidArgument when it is there and empty."""
+    """The versionId parameter. Raises InvalidArgument for what no version can be called."""
     version_id = call.request.query.get("versionId")
-    if version_id == "":
-        raise InvalidArgument("Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue="")
+    if version_id is not None and not _VERSION_ID.fullmatch(version_id):
+        raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version_id)
     return version_id
 
 
@@ -97,7 +102,7 @@ def _answer(call: Call, version: Version) -> tuple[int, list[Header], int, int]:
     headers.append(("Content-Length", str(length)))
     _describe(version, headers)
     if request.query:
-        headers = _override(request.query, headers)
+        headers = _override(request, headers)
     return status, headers, start, length
 
 
@@ -144,17 +149,11 @@ def _part(
     node: Node, number: str, asked: Mapping[str, str], version: Version, headers: list[Header]
 ) -> tuple[int, int, int]:
     """(status, start, length) of one part of a multipart object; an object put whole is its own part 1."""
-    if not number.isdecimal() or len(number) > 5 or not 1 <= int(number) <= 10000:
-        raise InvalidArgument(
-            "Part number must be an integer between 1 and 10000, inclusive",
-            ArgumentName="partNumber",
-            ArgumentValue=number,
-        )
+    index = part_number(number) - 1
     if "range" in asked:
         raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
     wants_checksum = asked.get("x-amz-checksum-mode", "").upper() == "ENABLED"
     parts = node.objects.parts(version) if version.parts else []
-    index = int(number) - 1
     if index >= max(len(parts), 1):
         raise InvalidPartNumber(PartNumberRequested=number, ActualPartCount=str(max(len(parts), 1)))
     if not parts:
@@ -168,12 +167,17 @@ def _part(
     return (206 if parts[index].size else 200), start, parts[index].size
 
 
-def _override(query: Mapping[str, str], headers: list[Header]) -> list[Header]:
-    """The headers after response-content-type and its kin. Raises InvalidArgument for what no header can hold."""
+def _override(request: Request, headers: list[Header]) -> list[Header]:
+    """The headers after response-content-type and its kin.
+
+    Raises InvalidRequest when nobody signed for them, and InvalidArgument for what no header can hold.
+    """
     for parameter, name in _OVERRIDES.items():
-        value = query.get(parameter)
+        value = request.query.get(parameter)
         if value is None:
             continue
+        if request.identity is None:
+            raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
         if any(character in value for character in "\r\n\0"):
             raise InvalidArgument(ArgumentName=parameter, ArgumentValue=value)
         headers = [header for header in headers if header[0] != name]

@@ -5,7 +5,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 
 from __future__ import annotations
 
-from ironbucket.errors import EntityTooLarge
+from ironbucket.errors import EntityTooLarge, InvalidArgument
 from ironbucket.node.body import Expected
 from ironbucket.s3 import attributes, conditions
 from ironbucket.s3.call import Call
@@ -18,6 +18,12 @@ MAX_PUT = 5 << 30
 def put(call: Call) -> Response:
     """Store the body under the key and answer with its ETag, version id and checksums."""
     headers = call.request.headers
+    if "partNumber" in call.request.query:  # a part whose upload id was lost must not become the object
+        raise InvalidArgument(
+            "This operation does not accept partNumber without uploadId",
+            ArgumentName="partNumber",
+            ArgumentValue=call.request.query["partNumber"],
+        )
     described = attributes.read(headers, call.owner_id)
     expected = call.expected()
     check_size(expected)

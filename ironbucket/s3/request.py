@@ -19,13 +19,12 @@ from ironbucket.s3.credentials import Identity
 #: bytes of a key in UTF-8
 MAX_KEY = 1024
 
-_PLAIN = re.compile(r"[!-$&-~]*").fullmatch  # printable ASCII without %
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 
 
 def decode(text: str) -> str:
     """Percent-decode a latin-1 string as UTF-8, strictly. Raises InvalidURI."""
-    if _PLAIN(text):
+    if "%" not in text and text.isascii():
         return text
     if _BAD_ESCAPE(text):
         raise InvalidURI("Couldn't parse the specified URI.")
@@ -38,10 +37,14 @@ def decode(text: str) -> str:
 def parse_query(raw_query: str) -> dict[str, str]:
     """The parameters of a query, decoded; `+` is a space, no `=` gives "", the first of a repeated name wins."""
     query: dict[str, str] = {}
-    for item in raw_query.split("&"):
+    encoded = "%" in raw_query or not raw_query.isascii()
+    for item in raw_query.replace("+", " ").split("&"):
         if item:
-            name, _, value = item.replace("+", " ").partition("=")
-            query.setdefault(decode(name), decode(value))
+            name, _, value = item.partition("=")
+            if encoded:
+                name, value = decode(name), decode(value)
+            if name not in query:
+                query[name] = value
     return query
 
 
@@ -87,6 +90,11 @@ class Request:
     request_id: str
     identity: Identity | None  # set once authenticated
     environ: dict[str, Any]
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether an answer may take its time: not while the server's loop itself asks for it."""
+        return not self.environ.get("ironbucket.inline")
 
     @classmethod
     def parse(cls, environ: dict[str, Any], domains: Sequence[str] = ()) -> Request:

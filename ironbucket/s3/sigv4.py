@@ -1,6 +1,6 @@
 """Who sent this request: Signature Version 4, in the header or in the query (a presigned URL).
 
-The signature itself is `ironbucket.signature`; here is what S3 asks of a request beyond it.
+The signature itself is `ironbucket.signature` and `ironbucket.verifier`; here is what S3 asks of a request beyond it.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
 and https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
@@ -13,7 +13,7 @@ import re
 import time
 from typing import NamedTuple
 
-from ironbucket import signature
+from ironbucket import signature, verifier
 from ironbucket.errors import (
     AccessDenied,
     AuthorizationQueryParametersError,
@@ -32,6 +32,11 @@ STREAMING_UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
 #: seconds that a presigned URL may be valid
 MAX_EXPIRES = 7 * 24 * 3600
+
+#: parameters that count as headers; S3 ignores checksums there, and must, since the JavaScript SDK puts that of an
+#: empty body into each presigned URL
+_HEADERS = "x-amz-"
+_NOT_HEADERS = ("x-amz-checksum-", "x-amz-sdk-checksum-algorithm", "x-amz-trailer", "x-amz-decoded-content-length")
 
 _MODES = frozenset((UNSIGNED, signature.EMPTY_SHA256, STREAMING, STREAMING_TRAILER, STREAMING_UNSIGNED_TRAILER))
 _SHA256 = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -74,8 +79,8 @@ def authenticate(request: Request, credentials: Credentials, *, region: str, now
             )
         verified = _presigned(request, credentials, region, now)
     elif in_header:
-        verifier = credentials.verifier(region)
-        verified = verifier.verify(request.method, request.raw_path, request.raw_query, headers, now)
+        keys = credentials.verifier(region)
+        verified = keys.verify(request.method, request.raw_path, request.raw_query, headers, now)
     elif "AWSAccessKeyId" in query:
         raise InvalidRequest(
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
@@ -99,7 +104,7 @@ def authenticate(request: Request, credentials: Credentials, *, region: str, now
     return Authentication(identity, payload, seed, signer, scope, stamp)
 
 
-def _presigned(request: Request, credentials: Credentials, region: str, now: float) -> signature.Verified:
+def _presigned(request: Request, credentials: Credentials, region: str, now: float) -> verifier.Verified:
     """Verify the parameters X-Amz-*, which sign all of the query but the signature itself."""
     headers, query = request.headers, request.query
     values = [query.get("X-Amz-" + name, "") for name in _PARAMETERS]
@@ -123,9 +128,8 @@ def _presigned(request: Request, credentials: Credentials, region: str, now: flo
             f'Invalid credential date "{date}". This date is not the same as X-Amz-Date: "{stamp[:8]}".'
         )
     lifetime = _lifetime(expires)
-    verifier = credentials.verifier(region)
-    signer = verifier.signer(access_key, date)
-    if signed_at - now > signature.MAX_SKEW:
+    signer = credentials.verifier(region).signer(access_key, date)
+    if signed_at - now > verifier.MAX_SKEW:
         raise AccessDenied("Request is not valid yet", ServerTime=_iso(now), **{"X-Amz-Date": stamp})
     if now > signed_at + lifetime:
         raise AccessDenied(
@@ -136,8 +140,7 @@ def _presigned(request: Request, credentials: Credentials, region: str, now: flo
         )
 
     signed = tuple(signed_headers.split(";"))
-    signature.check_signed(headers, signed)
-    hoisted = {name: value for name, value in query.items() if name.startswith("x-amz-")}
+    verifier.check_signed(headers, signed)
     payload = headers.get("x-amz-content-sha256") or query.get("X-Amz-Content-Sha256") or UNSIGNED
     canonical = (
         f"{request.method}\n{signature.canonical_path(request.raw_path)}\n"
@@ -146,17 +149,18 @@ def _presigned(request: Request, credentials: Credentials, region: str, now: flo
     )
     to_sign = signature.string_to_sign(stamp, scope, canonical)
     if not hmac.compare_digest(signer.sign(to_sign.encode()).encode(), provided.encode()):
-        raise signature.mismatch(access_key, to_sign, provided, canonical)
+        raise verifier.mismatch(access_key, to_sign, provided, canonical)
     if "X-Amz-Security-Token" in query:
         raise InvalidToken
-    for name, value in hoisted.items():
-        headers.setdefault(name, value)
+    for name, value in query.items():
+        if name.startswith(_HEADERS) and not name.startswith(_NOT_HEADERS):
+            headers.setdefault(name, value.encode().decode("latin-1"))  # as a header of that text would have come
     return access_key, payload, provided, signer, scope, stamp
 
 
 def _credential(text: str, region: str) -> tuple[str, str, str]:
     """Access key, date and scope of X-Amz-Credential."""
-    parsed = signature.parse_credential(text)
+    parsed = verifier.parse_credential(text)
     if parsed is None:
         raise _bad_credential(
             'the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".'

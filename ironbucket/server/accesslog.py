@@ -1,26 +1,26 @@
 """One JSON object a line for each request, to standard output.
 
-Requests only append a line to a queue. A thread writes the queue out, in pieces of whole lines no longer than PIPE_BUF,
-which the kernel does not interleave with those of other workers (pipe(7)). When nobody reads, the queue fills up and
-lines are dropped and counted; requests go on.
+Requests only append a line to a queue, which a thread writes out ten times a second, alone among the workers. When
+nobody reads, the queue fills up and lines are dropped and counted; requests go on.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import select
 import threading
 import time
-from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ironbucket.server.response import Exchange
 
-_PIPE_BUF = select.PIPE_BUF
 _QUEUE = 50_000
 _PAUSE = 0.1
 _PATH_MAX = 3100  # a key of 1,024 bytes, each percent-encoded
@@ -52,9 +52,11 @@ class NoLog:
 class AccessLog:
     """Writes to a file descriptor from a thread of its own."""
 
-    def __init__(self, fd: int = 1) -> None:
+    def __init__(self, fd: int = 1, lock_fd: int | None = None) -> None:
+        """`lock_fd`: a file that all who write to `fd` lock while they write."""
         self._fd = fd
-        self._lines: deque[str] = deque()
+        self._lock_fd = lock_fd
+        self._lines: list[str] = []
         self._some = threading.Event()
         self._closing = False
         self._dropped = 0
@@ -122,24 +124,28 @@ class AccessLog:
             self._flush()
 
     def _flush(self) -> None:
-        lines = self._lines
         dropped, self._dropped = self._dropped, 0
         if dropped:
-            lines.append(json.dumps({"event": "access log lines dropped", "count": dropped}) + "\n")
-        piece: list[str] = []
-        size = 0
-        while lines:
-            line = lines.popleft()
-            if size + len(line) > _PIPE_BUF and piece:
-                self._write("".join(piece))
-                piece, size = [], 0
-            piece.append(line)
-            size += len(line)
-        if piece:
-            self._write("".join(piece))
+            self._lines.append(json.dumps({"event": "access log lines dropped", "count": dropped}) + "\n")
+        count = len(self._lines)
+        data = "".join(self._lines[:count]).encode("ascii")
+        with self._alone():
+            self._write(data)
+        del self._lines[:count]  # only now, so that what waits to be written counts as queued
 
-    def _write(self, text: str) -> None:
-        data = text.encode("ascii")
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other worker writes: a pipe that is full would interleave what several write, pipe(7)."""
+        if self._lock_fd is None:
+            yield
+            return
+        fcntl.lockf(self._lock_fd, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._lock_fd, fcntl.LOCK_UN)
+
+    def _write(self, data: bytes) -> None:
         while data:
             try:
                 data = data[os.write(self._fd, data) :]

@@ -97,38 +97,39 @@ class Head:
 
     def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
         """ValueError if a header holds a line break, or a Content-Length that is no number."""
-        self.seen = 0
-        self.length: int | None = None
+        seen = 0
+        length: int | None = None
         self.close = False
-        lines = []
+        text = ""
+        count = 0
         for name, value in headers:
-            kind = _spellings.get(name)
-            if kind is None:
-                kind = _learn(name)
+            kind = _spellings[name] if name in _spellings else _learn(name)
             if kind:
                 if kind == CONTENT_LENGTH:
-                    self.length = int(value)
+                    length = int(value)
                 elif kind >= CONNECTION:  # those of one connection are the server's to give
                     self.close = self.close or (kind == CONNECTION and value.lower() == "close")
                     continue
-                self.seen |= kind
-            lines.append(f"{name}: {value}\r\n")
-        self.lines = "".join(lines)
-        if self.lines.count("\n") != len(lines) or self.lines.count("\r") != len(lines):
+                seen |= kind
+            text += f"{name}: {value}\r\n"
+            count += 1
+        if text.count("\n") != count or text.count("\r") != count:
             raise ValueError("a response header holds a line break")
+        self.seen = seen
+        self.length = length
+        self.lines = text
 
     def encode(self, status: str, request_id: str, connection: str = "", *, extra: str = "") -> bytes:
         """The bytes of the head. `connection`: the value of that header, empty for none; `extra`: whole lines."""
         seen = self.seen
-        lines = self.lines
         if not seen & REQUEST_ID:
-            lines = f"x-amz-request-id: {request_id}\r\n{lines}"
+            extra = f"x-amz-request-id: {request_id}\r\n{extra}"
         if connection:
             extra = f"Connection: {connection}\r\n{extra}"
         standing = standing_lines()
         if seen & (DATE | SERVER):
             standing = "".join(_unseen(standing, seen))
-        return f"HTTP/1.1 {status}\r\n{lines}{standing}{extra}\r\n".encode("latin-1")
+        return f"HTTP/1.1 {status}\r\n{self.lines}{standing}{extra}\r\n".encode("latin-1")
 
 
 def _unseen(standing: str, seen: int) -> list[str]:

@@ -114,6 +114,10 @@ class NoBody(_Readable):
         return True
 
 
+#: with nothing behind it, which is most of them
+NO_BODY = NoBody()
+
+
 class _Incoming(_Readable):
     """What a body with a length and a chunked one have in common: waiting for the peer."""
 

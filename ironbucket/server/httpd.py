@@ -89,6 +89,7 @@ class Server(wsgi.Server):
             self.ready = False
             self.loop.close()
             self.pool.stop(timeout=2.0)
+            self.loop.close()  # what threads have given back meanwhile
             self.access_log.close()
             self.loop.release()
 

@@ -107,10 +107,6 @@ class HeadParser:
             raise bad_request("This HTTP version is not supported.")
         return version
 
-    def keep_alive(self) -> bool:
-        """Of a complete head: whether the client lets the connection be used again."""
-        return bool(self._parser.should_keep_alive())
-
     def next(self, *, reusable: bool) -> None:
         """Be ready for the next head. `reusable`: the last one had no body and keeps the connection alive."""
         if reusable:

@@ -62,16 +62,16 @@ def read(parser: HeadParser, base: dict[str, Any]) -> Request:
     environ = base.copy()
     headers = []
     for name, value in parser.events.headers:
-        known = _names.get(name) or _learn(name)
+        key, lower = _names[name] if name in _names else _learn(name)
         value = value.rstrip()
-        key, lower = known
         headers.append((lower, value))
-        if key is not None:
-            text = str(value, "latin-1")
-            if key in environ:
-                text = f"{environ[key]},{text}"
-            environ[key] = text
-    target = _target(str(parser.events.target, "ascii"), environ)
+        if key is None:
+            continue
+        text = str(value, "latin-1")
+        environ[key] = f"{environ[key]},{text}" if key in environ else text
+    target = str(parser.events.target, "ascii")
+    if target[0] != "/" or "#" in target:
+        target = _target(target, environ)
     path, _, query = target.partition("?")
     request_id = new_request_id()
     environ["REQUEST_METHOD"] = method
@@ -81,12 +81,14 @@ def read(parser: HeadParser, base: dict[str, Any]) -> Request:
     environ["SERVER_PROTOCOL"] = "HTTP/1.1" if http11 else "HTTP/1.0"
     environ["ironbucket.headers"] = headers
     environ["ironbucket.request_id"] = request_id
-    _check_host(environ, http11)
+    if environ.get("HTTP_HOST") not in _hosts:
+        _check_host(environ, http11)
     length: int | None = 0
     if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
         length = _length(environ, http11)
     expects = "HTTP_EXPECT" in environ and http11 and _expects(environ["HTTP_EXPECT"])
-    return Request(method, environ, request_id, http11, parser.keep_alive(), length, expects and length != 0)
+    keep_alive = _keeps_alive(environ["HTTP_CONNECTION"], http11) if "HTTP_CONNECTION" in environ else http11
+    return Request(method, environ, request_id, http11, keep_alive, length, expects)
 
 
 def _learn(name: bytes) -> tuple[str | None, bytes]:
@@ -122,8 +124,6 @@ def _check_host(environ: dict[str, Any], http11: bool) -> None:
         if http11:
             raise bad_request("The request has no Host header.")
         return
-    if host in _hosts:
-        return
     if sum(name == b"host" for name, _ in environ["ironbucket.headers"]) > 1 or not _HOST.fullmatch(host):
         raise bad_request("The Host header is not valid.")
     if len(_hosts) < _HOSTS_MAX and "," not in host:
@@ -139,6 +139,12 @@ def _length(environ: dict[str, Any], http11: bool) -> int | None:
     if not (length.isascii() and length.isdigit() and len(length) < 20):
         raise bad_request("The Content-Length is not valid.")
     return int(length)
+
+
+def _keeps_alive(connection: str, http11: bool) -> bool:
+    """RFC 9112 9.3."""
+    options = {option.strip().lower() for option in connection.split(",")}
+    return "close" not in options and (http11 or "keep-alive" in options)
 
 
 def _expects(value: str) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from ironbucket import errors
 from ironbucket.server import answers
 from ironbucket.server.body import Pace, RequestBody
 from ironbucket.server.request import Request
-from ironbucket.server.sendfile import Abort, Extent, Sender, read_extents
+from ironbucket.server.sendfile import Abort, Sender, read_extents
 
 if TYPE_CHECKING:
     from ironbucket.server.connection import Connection
@@ -121,14 +120,11 @@ class Exchange:
                     conn.send_files(self, Sender(conn.sock, head, extents, conn.limits), result)
                     return  # who sends the last byte closes the result
                 self._iterate(result)
-        except (Abort, OSError) as error:
-            close_result(result)
-            conn.abort(self, error)
-            return
         except Exception as error:  # noqa: BLE001 - as above
             close_result(result)
             if self.head_sent:
-                _log.exception("the application failed while its answer was sent")
+                if not isinstance(error, (Abort, OSError)):  # the client's doing, or a file's
+                    _log.error("request %s failed half-way", self.request.request_id, exc_info=error)
                 conn.abort(self, error)
                 return
             data = self.failure(error)
@@ -143,45 +139,48 @@ class Exchange:
         """The complete answer, if it is at hand. ValueError if the application contradicts itself."""
         if self._written is not None:
             return None
-        kind = type(result)
         bodiless = self._bodiless()
-        body: bytes | None = b""
-        size = None
+        body: Any = b""  # bytes-like
+        size: int | None = None
+        kind = result.__class__
         if kind is list or kind is tuple:
             body = result[0] if len(result) == 1 else b"".join(result)
             size = len(body)
-        elif bodiless:
-            extents = getattr(result, "extents", None)
-            size = None if extents is None else sum(extent[2] for extent in extents)
         else:
-            extents = getattr(result, "extents", None)
-            size = _small(extents, self.conn.limits.inline_body)
-            body = None if extents is None or size is None else read_extents(extents, wait=wait)
-            if body is None:
-                return None
+            extents: Any = getattr(result, "extents", None)
+            if extents is not None:
+                size = extents[0][2] if len(extents) == 1 else sum(extent[2] for extent in extents)
+            if not bodiless:
+                if size is None or size > self.conn.limits.inline_body:
+                    return None
+                body = read_extents(extents, wait=wait)
+                if body is None:
+                    return None
         if not self.status:
             raise RuntimeError("the application has not called start_response")
         head = self._encode(answers.Head(self._headers), size)
         if bodiless:
             return head
-        self.bytes_out = len(body)  # type: ignore[arg-type]
-        return b"".join((head, body))  # type: ignore[arg-type]
+        self.bytes_out = len(body)
+        return b"".join((head, body))
 
     def _bodiless(self) -> bool:
-        return self.request.method == "HEAD" or self.status.startswith(("204", "304"))
+        return self.request.method == "HEAD" or self.status[:3] in ("204", "304")
 
     def _encode(self, head: answers.Head, size: int | None, extra: str = "") -> bytes:
         """The head of an answer whose body has `size` bytes, if that is known."""
-        status = self.status
-        if size is not None and not status.startswith(("204", "304")):
+        request = self.request
+        if head.length != size and size is not None and self.status[:3] not in ("204", "304"):
             if head.length is None:
                 extra += f"Content-Length: {size}\r\n"
-            elif head.length != size and self.request.method != "HEAD":
+            elif request.method != "HEAD":
                 raise ValueError(f"the body has {size} bytes, its Content-Length says {head.length}")
-        request = self.request
-        self.keep_alive = self.keep_alive and not head.close and not self.conn.server.draining
-        connection = "" if request.http11 else "keep-alive"
-        return head.encode(status, request.request_id, connection if self.keep_alive else "close", extra=extra)
+        if head.close or self.conn.server.draining:
+            self.keep_alive = False
+        connection = "close"
+        if self.keep_alive:
+            connection = "" if request.http11 else "keep-alive"
+        return head.encode(self.status, request.request_id, connection, extra=extra)
 
     def _iterate(self, result: Iterable[bytes]) -> None:
         """Send an iterator's pieces, waiting for the client."""
@@ -244,17 +243,13 @@ class Exchange:
         return data
 
 
-def _small(extents: list[Extent] | None, most: int) -> int | None:
-    """The size of all extents, if there are any and they are small."""
-    if extents is None:
-        return None
-    size = sum(extent[2] for extent in extents) if len(extents) != 1 else extents[0][2]
-    return size if size <= most else None
-
-
 def close_result(result: Any) -> None:
     """PEP 3333: the server calls close(), whatever happened."""
+    if result.__class__ is list:
+        return
     close = getattr(result, "close", None)
     if close is not None:
-        with suppress(Exception):
+        try:
             close()
+        except Exception:  # noqa: BLE001 - the answer has been given; closing is all that went wrong
+            _log.exception("closing a response failed")

@@ -50,12 +50,15 @@ class FileBody:
                 position += len(piece)
 
 
-def read_extents(extents: Sequence[Extent], *, wait: bool) -> bytes | None:
+def read_extents(extents: Sequence[Extent], *, wait: bool) -> bytes | bytearray | None:
     """The bytes of small extents. None when reading them would wait for the disk and `wait` is false. Raises Abort."""
+    if len(extents) == 1 and not wait:
+        fd, offset, count = extents[0]
+        return _read_cached(descriptor(fd), offset, count)
     pieces = []
     for fd, offset, count in extents:
         fd = descriptor(fd)
-        piece: bytes | None = os.pread(fd, count, offset) if wait else _read_cached(fd, offset, count)
+        piece = os.pread(fd, count, offset) if wait else _read_cached(fd, offset, count)
         if piece is None:
             return None
         if len(piece) != count:
@@ -64,17 +67,20 @@ def read_extents(extents: Sequence[Extent], *, wait: bool) -> bytes | None:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _read_cached(fd: int, offset: int, count: int) -> bytes | None:
+def _read_cached(fd: int, offset: int, count: int) -> bytes | bytearray | None:
     buffer = bytearray(count)
     try:
         done = os.preadv(fd, [buffer], offset, _NOWAIT)
     except BlockingIOError:
         return None
     except OSError:  # a file system that does not know the flag
-        return os.pread(fd, count, offset)
+        done = -1
     if done == count:
-        return buffer  # type: ignore[return-value] # joined to the head, never kept
-    return os.pread(fd, count, offset)  # the end of the file, or the end of what is cached
+        return buffer
+    piece = os.pread(fd, count, offset)  # the end of the file, or the end of what is cached
+    if len(piece) != count:
+        raise Abort("a file is shorter than its extent")
+    return piece
 
 
 class Sender:

@@ -55,9 +55,10 @@ def main(
     control: socket.socket,
     limits: Limits,
     *,
-    access_log: bool,
+    log_lock: int | None,
 ) -> int:
-    """Run worker `number`; `control` is a connection to the master. Returns the exit status."""
+    """Run worker `number`; `control` is a connection to the master; `log_lock` a file to lock while writing the access
+    log, None for no log. Returns the exit status."""
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it reaches all; the master passes on what it means
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -71,18 +72,18 @@ def main(
         return 1
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
-        _serve(application, listener, control, limits, access_log=access_log)
+        _serve(application, listener, control, limits, log_lock)
     finally:
         application.close()
     return 0
 
 
 def _serve(
-    application: Application, listener: socket.socket, control: socket.socket, limits: Limits, *, access_log: bool
+    application: Application, listener: socket.socket, control: socket.socket, limits: Limits, log_lock: int | None
 ) -> None:
     server: Server
     app = health.mount(application.app, application.check, lambda: server.draining)
-    log = accesslog.AccessLog() if access_log else accesslog.NoLog()
+    log = accesslog.NoLog() if log_lock is None else accesslog.AccessLog(lock_fd=log_lock)
     server = Server(listener, app, limits=limits, inline=application.inline, access_log=log)
 
     def reload() -> None:

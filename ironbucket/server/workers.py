@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from traceback import print_exc
 
+from ironbucket import lifeline
 from ironbucket.server import worker
 from ironbucket.server.health import PATH as HEALTH
 from ironbucket.server.limits import Limits
@@ -97,7 +98,7 @@ class _Master:
     ) -> None:
         self._start = start
         self._limits = limits
-        self._access_log = access_log
+        self._log_lock = os.memfd_create("access-log-lock") if access_log else None
         self._reload = reload
         self._ready = ready
         self._slots = [_Slot(number, sock) for number, sock in enumerate(sockets)]
@@ -133,6 +134,8 @@ class _Master:
                     slot.control.close()
             wake_out.close()
             wake_in.close()
+            if self._log_lock is not None:
+                os.close(self._log_lock)
         return self._status
 
     def _turn(self, wake_out: socket.socket) -> None:
@@ -169,15 +172,16 @@ class _Master:
         slot.started = slot.answered = time.monotonic()
         slot.serving = slot.open_question = False
         signal.pthread_sigmask(signal.SIG_BLOCK, _CAUGHT)  # until the child no longer has the master's handlers
+        master = os.getpid()
         pid = os.fork()
         if not pid:
-            self._become_worker(slot, ours, theirs)
+            self._become_worker(slot, master, ours, theirs)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
         theirs.close()
         slot.pid, slot.control = pid, ours
         self._ask(slot, slot.started)
 
-    def _become_worker(self, slot: _Slot, ours: socket.socket, theirs: socket.socket) -> None:
+    def _become_worker(self, slot: _Slot, master: int, ours: socket.socket, theirs: socket.socket) -> None:
         """In the child: let go of all that is the master's, work, and never return."""
         status = 1
         try:
@@ -185,6 +189,7 @@ class _Master:
             for number in _CAUGHT:
                 signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
+            lifeline.end_with(master)  # one that outlived it would keep the node's lock from the next
             ours.close()
             for side in self._wake:
                 side.close()
@@ -193,9 +198,7 @@ class _Master:
                     other.listener.close()
                 if other.control is not None:
                     other.control.close()
-            status = worker.main(
-                self._start, slot.number, slot.listener, theirs, self._limits, access_log=self._access_log
-            )
+            status = worker.main(self._start, slot.number, slot.listener, theirs, self._limits, log_lock=self._log_lock)
         except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as a second master
             print_exc()
         finally:

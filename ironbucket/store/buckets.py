@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from ironbucket.clock import Stamp
@@ -117,6 +118,8 @@ def _configuration(row: BucketRow) -> str:
     return json.dumps(row.configuration, ensure_ascii=False)
 
 
-def _from_row(row: Any) -> BucketRow:
+@lru_cache(4096)
+def _from_row(row: tuple[Any, ...]) -> BucketRow:
+    """Decoded once for as long as the row stays as it is: every write looks at its bucket's."""
     configuration = tuple((kind, value, Stamp(*stamp)) for kind, value, stamp in json.loads(row[5]))
     return BucketRow(row[0], row[1], row[2], Stamp(*json.loads(row[3])), Stamp(*json.loads(row[4])), configuration)

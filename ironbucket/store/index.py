@@ -73,6 +73,7 @@ class Index:
         self._guard = threading.Lock()
         fsutil.make_directory(os.path.dirname(path))
         self._origins: dict[int, tuple[str, str]] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
         try:
             with index_errors():
                 self.writer = self._connect()
@@ -128,10 +129,23 @@ class Index:
             self._origins[number] = (row[0], row[1])
             return self._origins[number]
 
+    def number(self, connection: sqlite3.Connection, node: str, epoch: str) -> int:
+        """The inverse of `origin`; 0 for a stream that has no row yet."""
+        known = self._numbers.get((node, epoch))
+        if known is None:
+            row = connection.execute("SELECT id FROM streams WHERE node = ? AND epoch = ?", (node, epoch)).fetchone()
+            if row is None:
+                return 0
+            known = self._numbers[node, epoch] = int(row[0])
+        return known
+
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The writer's transaction; the caller holds the log's lock. Commits at the end, rolls back on any error."""
-        with index_errors():
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """The writer's transaction; the caller holds the log's lock. Commits at the end, rolls back on any error.
+
+        With `durable` it, and all before it, is on disk at the end: for what no log could replay.
+        """
+        with index_errors(), self._synchronised(durable):
             self.writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self.writer
@@ -141,7 +155,18 @@ class Index:
                 if self.writer.in_transaction:
                     self.writer.execute("ROLLBACK")
                 self._origins.clear()
+                self._numbers.clear()
                 raise
+
+    @contextlib.contextmanager
+    def _synchronised(self, durable: bool) -> Iterator[None]:
+        if durable:
+            self.writer.execute("PRAGMA synchronous=FULL")
+        try:
+            yield
+        finally:
+            if durable:
+                self.writer.execute(f"PRAGMA synchronous={self._synchronous}")
 
     def checkpoint(self, beyond: int = 0) -> None:
         """Move what is committed from SQLite's own log into the index file, if that is longer than `beyond` bytes.

@@ -38,12 +38,14 @@ def common_prefix(key: bytes, prefix: bytes, delimiter: bytes) -> bytes | None:
 
 
 def start_key(prefix: bytes, delimiter: bytes, after: bytes) -> bytes:
-    """The least key that may come after `after`, which is a key or a common prefix."""
+    """The least key that may come after `after`, which is a key or a common prefix.
+
+    A page shows what is greater than `after`; the common prefix that `after` lies in is not.
+    """
     if after < prefix or not after:
         return prefix
-    if common_prefix(after, prefix, delimiter) == after:
-        return past(after)
-    return after + b"\0"
+    within = common_prefix(after, prefix, delimiter) if after.startswith(prefix) else None
+    return past(within) if within is not None else after + b"\0"
 
 
 def list_objects(

@@ -109,6 +109,7 @@ class Payloads:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self._names_follow_files: bool | None = None
 
     # -- arriving ---------------------------------------------------------------------------------------------------
 
@@ -172,6 +173,10 @@ class Payloads:
 
     def sync_staging(self, buckets: Iterable[str]) -> None:
         """Make the names in staging durable: the last step before the log may mention what they hold."""
+        if self._names_follow_files is None:
+            self._names_follow_files = fsutil.names_follow_files(self.layout.root)
+        if self._names_follow_files:
+            return
         for bucket in buckets:
             with contextlib.suppress(FileNotFoundError):
                 fsutil.sync_directory(self.layout.staging(bucket))

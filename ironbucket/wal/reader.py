@@ -23,6 +23,7 @@ from ironbucket.wal.segment import (
     read_header,
     seek_sequence,
     segments,
+    skip_lines,
 )
 
 
@@ -129,6 +130,9 @@ def _read_segment(segment: Segment, after: int, before: str | None = None) -> It
         start, sequence = offset, header.first - 1
         if segment.compressed:
             source.read(offset)
+            if after > sequence:  # it cannot be sought in: pass over lines without decoding them
+                offset, chain = skip_lines(source, offset, after)
+                sequence = after
         else:
             if after >= header.first:  # begin one line early: its hash is what the first wanted line continues
                 offset = seek_sequence(source, os.fstat(source.fileno()).st_size, start, after)

@@ -40,6 +40,11 @@ class Header:
     parent_epoch: str = ""  # of an epoch that continues another: that epoch ...
     parent_sequence: int = 0  # ... and the last sequence taken from it
 
+    @property
+    def begins(self) -> bool:
+        """Whether nothing of this stream comes before this segment."""
+        return self.first == 1 or (self.parent_epoch != "" and self.first == self.parent_sequence + 1)
+
     def encode(self) -> bytes:
         text = (
             f"# ironbucket-wal={FORMAT_VERSION}\tnode={self.node}\tepoch={self.epoch}"
@@ -176,6 +181,17 @@ def _bisect(source: BinaryIO, size: int, start: int, sequence: int) -> int:
         else:
             high = at
     return low
+
+
+def skip_lines(source: BinaryIO, offset: int, sequence: int) -> tuple[int, str]:
+    """Pass over the lines up to the record `sequence`: the offset after it, and its chain hash, which is believed."""
+    chain = b""
+    for raw in source:
+        offset += len(raw)
+        if not raw.startswith(b"#") and _sequence_of(raw) >= sequence:
+            chain = raw[:-1].rpartition(b"\t")[2]
+            break
+    return offset, chain.decode("ascii", "replace")
 
 
 def _walk(source: BinaryIO, low: int, high: int, sequence: int) -> int:

@@ -1,33 +1,35 @@
-"""The local launcher: what it writes, and that it stops what it started."""
+"""What the local launcher writes, which ports it takes, and what it says. tests/cluster runs it."""
 
-import os
-import signal
 import socket
 import stat
-import sys
-import threading
-import time
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from ironbucket.cli import local
-from ironbucket.config import SERVER_NEEDS, load
-from ironbucket.errors import ConfigurationError, IronBucketError
+from ironbucket.cli import balancer, local
+from ironbucket.config import REPLICATOR_NEEDS, SERVER_NEEDS, load
+from ironbucket.errors import ConfigurationError
 
-
-def child(tmp_path: Path, code: str) -> local.Process:
-    return local.Process("node-1", [sys.executable, "-c", code], tmp_path / "log")
+PORTS = {"node-1": 9001, "node-2": 9002}
 
 
 def test_what_is_written_is_a_configuration(tmp_path: Path) -> None:
     data = tmp_path / "it's a: #folder"
     local._make_secrets(data)
-    command = local._configure(data, "node-1", 20000)
+    command = local._node(data, "node-1", PORTS).command
     settings = load({}, command[-1], needs=SERVER_NEEDS)
     assert settings.storage_path == f"{data}/node-1/s3"
-    assert (settings.node_id, settings.host, settings.port) == ("node-1", "127.0.0.1", 20000)
+    assert (settings.node_id, settings.host, settings.port) == ("node-1", "127.0.0.1", 9001)
+    assert settings.cluster_nodes == ("127.0.0.1:9002",)
     assert settings.secret_key in (data / "aws.env").read_text()
+    assert load({}, local._replicator(data, "node-1").command[-1], needs=REPLICATOR_NEEDS).batch_interval == 1000
+
+
+def test_one_node_is_no_cluster(tmp_path: Path) -> None:
+    local._make_secrets(tmp_path)
+    command = local._node(tmp_path, "node-1", {"node-1": 9001}).command
+    assert load({}, command[-1], needs=SERVER_NEEDS).cluster_nodes == ()
 
 
 def test_secrets_are_made_once_and_are_nobody_elses(tmp_path: Path) -> None:
@@ -48,46 +50,45 @@ def test_a_port_in_use_is_refused() -> None:
             local._refuse_busy(other.getsockname()[1])
 
 
-def test_children_are_stopped_by_the_launcher_alone(tmp_path: Path) -> None:
-    process = child(tmp_path, "import time; print('up', flush=True); time.sleep(600)")
-    process.start()
-    assert process.popen is not None
-    assert os.getsid(process.popen.pid) != os.getsid(0), "the terminal's Ctrl-C must not reach it"
-    local._stop([process])
-    assert process.status == -signal.SIGTERM
+def test_a_node_gets_another_port_when_its_own_is_in_use() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        (found,) = local._ports(1, taken)
+        assert found != taken
+    assert len(set(local._ports(5, 0))) == 5
 
 
-def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_STOP_WITHIN", 0.1)
-    process = child(
-        tmp_path, "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
-    )
-    process.start()
-    while "up" not in process.log.read_text():
-        time.sleep(0.01)
-    local._stop([process])
-    assert process.status == -signal.SIGKILL
+def test_what_to_try_names_the_way_in(tmp_path: Path) -> None:
+    text = local._what_to_try(tmp_path, 20000, PORTS, "")
+    assert "http://127.0.0.1:20000 (nginx in front of 2 nodes)" in text
+    text = local._what_to_try(tmp_path, 9001, PORTS, "nginx is not installed. This installs it: ...")
+    assert "no load balancer" in text
+    assert "This installs it" in text
 
 
-def test_a_node_that_ends_before_it_is_ready_is_reported_with_its_words(tmp_path: Path) -> None:
-    process = child(tmp_path, "print('the reason'); raise SystemExit(3)")
-    process.start()
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        with pytest.raises(IronBucketError, match=r"(?s)status 3.*the reason"):
-            local._await_health(silent.getsockname()[1], [process], threading.Event())
+def test_where_nginx_is_missing_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(balancer, "_find", lambda: None)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(balancer.NoBalancer, match="sudo apt-get install"):
+        balancer.program()
 
 
-def test_what_ends_is_started_again_and_given_up_in_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    process = child(tmp_path, "print('the reason')")
-    process.start()
+def test_root_gets_nginx_installed_without_starting_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ran: list[list[str]] = []
+    policy = tmp_path / "policy-rc.d"
 
-    class Impatient(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            assert process.popen is not None
-            process.popen.wait()
-            return False
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        ran.append(command)
+        assert policy.read_text().endswith("exit 101\n")
+        return subprocess.CompletedProcess(command, 0, "", "")
 
-    with pytest.raises(IronBucketError, match=r"(?s)again and again.*the reason"):
-        local._watch([process], Impatient())
-    assert capsys.readouterr().out.count("starting it again") == 5
+    monkeypatch.setattr(balancer, "_find", lambda: "/usr/sbin/nginx" if len(ran) == 2 else None)
+    monkeypatch.setattr(balancer, "_POLICY", policy)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: "/usr/bin/apt-get")
+    monkeypatch.setattr("subprocess.run", run)
+    assert balancer.program() == "/usr/sbin/nginx"
+    assert [command[:2] for command in ran] == [["apt-get", "update"], ["apt-get", "install"]]
+    assert not policy.exists()

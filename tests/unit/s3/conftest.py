@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -14,6 +16,8 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
+from ironbucket.config import Settings
+from ironbucket.node import Node
 from ironbucket.s3.app import make_app
 from ironbucket.s3.credentials import Credentials
 from tests.unit.s3.fake_node import FakeNode
@@ -58,8 +62,8 @@ class Answer:
 class Client:
     """Speaks S3 to an application, without a socket."""
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
+    def __init__(self, app: Any, region: str = "us-east-1") -> None:
+        self.app, self.region = app, region
 
     def __call__(
         self,
@@ -67,25 +71,25 @@ class Client:
         path: str,
         body: bytes = b"",
         query: dict[str, str] | str = "",
-        headers: dict[str, str] | None = None,
+        headers: dict[str, str | None] | dict[str, str] | None = None,
         signed: bool = True,
         host: str = HOST,
     ) -> Answer:
         target = quote(path, safe="/~-._") if "%" not in path else path
         query = query if isinstance(query, str) else urlencode(query, quote_via=quote)
         url = f"http://{host}{target}" + (f"?{query}" if query else "")
-        sent = {"Host": host, **(headers or {})}
-        if body or method in ("PUT", "POST"):
-            sent.setdefault("Content-Length", str(len(body)))
+        length = {"Content-Length": str(len(body))} if body or method in ("PUT", "POST") else {}
+        # a header that is None is not sent
+        sent = {name: value for name, value in {"Host": host, **length, **(headers or {})}.items() if value is not None}
         if signed:
             request = AWSRequest(method, url, dict(sent), body)
-            S3SigV4Auth(BotoCredentials(ACCESS_KEY, SECRET_KEY), "s3", "us-east-1").add_auth(request)
+            S3SigV4Auth(BotoCredentials(ACCESS_KEY, SECRET_KEY), "s3", self.region).add_auth(request)
             sent = dict(request.headers.items())
         return self.send(method, url, sent, body)
 
     def send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
         parts = urlsplit(url)
-        raw = [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers.items() if v is not None]
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
             "PATH_INFO": parts.path,
@@ -141,19 +145,32 @@ def check_wire_form(method: str, answer: Answer) -> None:
         assert answer.text("Resource") is not None
 
 
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
+@pytest.fixture(params=["memory", "disk"])
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """A node in memory, and then a real one: what a test says holds for both, which keeps the fake honest."""
+    if request.param == "memory":
+        yield FakeNode()
+        return
+    settings = Settings(
+        storage_path=str(tmp_path / "s3"),
+        wal_path=str(tmp_path / "wal" / "wal.log"),
+        state_path=str(tmp_path / "state" / "replicator.state"),
+        node_id="node-1",
+    )
+    Node.prepare(settings)
+    real = Node.open(settings)
+    yield real
+    real.close()
 
 
 @pytest.fixture
-def client(node: FakeNode) -> Client:
+def client(node: Any) -> Client:
     return client_of(node)
 
 
-def client_of(node: FakeNode) -> Client:
+def client_of(node: Any) -> Client:
     settings = SimpleNamespace(access_key=ACCESS_KEY, secret_key=SECRET_KEY)
-    return Client(make_app(node, Credentials.from_settings(settings)))
+    return Client(make_app(node, Credentials.from_settings(settings)), node.settings.region)
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 
 from ironbucket import checksums, errors
 from ironbucket.clock import Stamp
+from ironbucket.config import Settings
 from ironbucket.node.body import Attributes, Conditions, Expected
 from ironbucket.store.model import Bucket, CommonPrefix, Kind, Page, Part, Upload, Version
 
@@ -77,7 +77,7 @@ def describe(attributes: Attributes) -> dict[str, Any]:
 
 class FakeNode:
     def __init__(self, region: str = "us-east-1", domain: str = "") -> None:
-        self.settings = SimpleNamespace(region=region, domain=domain, node_id="node-1")
+        self.settings = Settings(region=region, domain=domain, node_id="node-1")
         self.clock = itertools.count(1_700_000_000_000, 1500)
         self.names = itertools.count()
         self.stored: dict[str, Bucket] = {}
@@ -173,7 +173,7 @@ class Objects:
         body: Any,
         expected: Expected,
         attributes: Attributes,
-        conditions: Conditions = Conditions(),  # noqa: B008 - frozen
+        conditions: Conditions = Conditions(),
     ) -> Version:
         self.node.bucket(bucket)
         data, sums = read_all(body, expected)
@@ -181,7 +181,7 @@ class Objects:
         described = {**describe(attributes), "checksums": sums}
         return self.node.commit(bucket, key, data, hashlib.md5(data).hexdigest(), described)
 
-    def get(self, bucket: str, key: str, version_id: str | None = None) -> Version:
+    def get(self, bucket: str, key: str, version_id: str | None = None, *, may_wait: bool = True) -> Version:
         self.node.bucket(bucket)
         versions = self.node.history.get((bucket, key), [])
         if version_id is not None:
@@ -197,7 +197,7 @@ class Objects:
             raise errors.NoSuchKey(Key=key, delete_marker="true", version_id=versions[0].version_id)
         return versions[0]
 
-    def payload(self, version: Version, start: int = 0, length: int | None = None) -> Payload:
+    def payload(self, version: Version, start: int = 0, length: int | None = None, *, may_wait: bool = True) -> Payload:
         data = self.node.data[version.version]
         return Payload(data[start : len(data) if length is None else start + length])
 
@@ -209,7 +209,7 @@ class Objects:
         bucket: str,
         key: str,
         version_id: str | None = None,
-        conditions: Conditions = Conditions(),  # noqa: B008 - frozen
+        conditions: Conditions = Conditions(),
     ) -> Deleted:
         versioning = self.node.bucket(bucket).versioning
         self.node.check(bucket, key, conditions)
@@ -247,7 +247,7 @@ class Objects:
         bucket: str,
         key: str,
         attributes: Attributes,
-        conditions: Conditions = Conditions(),  # noqa: B008 - frozen
+        conditions: Conditions = Conditions(),
         checksum_algorithm: str = "",
     ) -> Version:
         self.node.bucket(bucket)
@@ -381,7 +381,7 @@ class Uploads:
         expected_checksums: dict[str, str] | None = None,
         checksum_type: str = "",
         object_size: int | None = None,
-        conditions: Conditions = Conditions(),  # noqa: B008 - frozen
+        conditions: Conditions = Conditions(),
     ) -> Version:
         self.node.bucket(bucket)
         if upload_id in self.finished:

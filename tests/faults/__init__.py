@@ -1,0 +1,1 @@
+"""Real faults: killed processes, lost power, full disks, damaged files, hostile clients."""
