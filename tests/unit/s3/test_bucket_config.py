@@ -25,6 +25,7 @@ EMPTY = {
     "notification": "NotificationConfiguration",
     "accelerate": "AccelerateConfiguration",
 }
+BUILT = ("policy", "policyStatus", "cors", "ownershipControls", "publicAccessBlock")
 LISTS = ("analytics", "metrics", "inventory", "intelligent-tiering")
 
 
@@ -56,7 +57,7 @@ def test_a_missing_bucket_has_no_configuration(client: Client, subresource: str)
     assert client("GET", "/nowhere", query={subresource: ""}).code == "NoSuchBucket"
 
 
-@pytest.mark.parametrize("subresource", [*(k for k in ABSENT if k != "policyStatus"), *EMPTY, *LISTS, "requestPayment"])
+@pytest.mark.parametrize("subresource", [*(k for k in ABSENT if k not in BUILT), *EMPTY, *LISTS, "requestPayment"])
 def test_setting_is_not_built(client: Client, bucket: str, subresource: str) -> None:
     answer = client("PUT", "/box", b"<Any/>", query={subresource: ""})
     assert (answer.status, answer.code) == (501, "NotImplemented")
@@ -81,9 +82,10 @@ def test_the_acl_is_the_owners(client: Client, bucket: str, path: str) -> None:
     assert kind.get("{http://www.w3.org/2001/XMLSchema-instance}type") == "CanonicalUser"
     assert client("PUT", path, answer.body, query={"acl": ""}).status == 200
     assert client("PUT", path, query={"acl": ""}, headers={"x-amz-acl": "private"}).status == 200
-    public = client("PUT", path, query={"acl": ""}, headers={"x-amz-acl": "public-read"})
-    assert (public.status, public.code) == (501, "NotImplemented")
     other = answer.body.replace((owner or "").encode(), b"somebody")
-    assert client("PUT", path, other, query={"acl": ""}).code == "NotImplemented"
-    assert client("PUT", path, b"<AccessControlPolicy/>", query={"acl": ""}).code == "MalformedXML"
-    assert client("PUT", path, query={"acl": ""}).code == "MalformedXML"
+    assert client("PUT", path, other, query={"acl": ""}).code == "AccessDenied"
+    assert client("PUT", path, b"<AccessControlPolicy/>", query={"acl": ""}).code == "MalformedACLError"
+    assert client("PUT", path, b"<", query={"acl": ""}).code == "MalformedACLError"
+    assert client("PUT", path, query={"acl": ""}).code == "MissingSecurityHeader"
+    both = client("PUT", path, answer.body, query={"acl": ""}, headers={"x-amz-acl": "private"})
+    assert both.code == "UnexpectedContent"
