@@ -81,6 +81,8 @@ class AccessLog:
         key = environ.get("ironbucket.access_key")
         if key:
             more = f'{more},"access_key":{quote(key)}'
+            if user := environ.get("ironbucket.user"):
+                more = f'{more},"user":{quote(user)}'
         self._add(
             f'{self._now()}"request_id":"{exchange.request.request_id}","remote":"{environ["REMOTE_ADDR"]}"'
             f',"method":"{exchange.request.method}","path":{quote(path[:_PATH_MAX])}'

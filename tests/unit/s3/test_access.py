@@ -228,9 +228,7 @@ def test_acls(client: Client, alice: Client) -> None:
     assert client("GET", "/box", signed=False).status == 200
     assert client("PUT", "/box/c", b"1", signed=False).status == 200
     assert client("GET", "/box/c", signed=False).status == 403
-    block = (
-        b"<PublicAccessBlockConfiguration><IgnorePublicAcls>true</IgnorePublicAcls>" + CLOSED
-    )
+    block = b"<PublicAccessBlockConfiguration><IgnorePublicAcls>true</IgnorePublicAcls>" + CLOSED
     assert client("PUT", "/box", block, query="publicAccessBlock").status == 200
     assert client("GET", "/box", signed=False).status == 403
     assert client("GET", "/box/a", signed=False).status == 403
