@@ -127,7 +127,12 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         request.identity = identity = authentication.identity
         request.access = self.access
         request.environ["ironbucket.access_key"] = identity.access_key
-        route = self._route(request)
+        try:
+            route = self._route(request)
+        except MethodNotAllowed:
+            if identity.anonymous:
+                raise AccessDenied from None
+            raise
         request.environ["ironbucket.operation"] = route.name
         if not identity.unrestricted:
             return self._restricted(request, authentication, route)
