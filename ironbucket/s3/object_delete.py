@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ironbucket.errors import InvalidRequest, KeyTooLongError, MalformedXML, S3Error
 from ironbucket.node.body import Conditions
-from ironbucket.s3 import conditions
+from ironbucket.s3 import conditions, object_lock
 from ironbucket.s3.authorise import authorise
 from ironbucket.s3.call import LARGE_DOCUMENT, Call
 from ironbucket.s3.object_get import requested_version
@@ -25,7 +25,11 @@ Entry = tuple[str, str | None, Conditions]
 def delete(call: Call) -> Response:
     """Delete one object, or put a delete marker in its place; 204 also when there was none."""
     deleted = call.node.objects.delete(
-        call.bucket, call.key, requested_version(call), conditions.of_delete(call.request.headers)
+        call.bucket,
+        call.key,
+        requested_version(call),
+        conditions.of_delete(call.request.headers),
+        bypass=object_lock.bypass(call, call.key),
     )
     headers: list[Header] = []
     if deleted.version_id is not None:
@@ -85,7 +89,9 @@ def _delete_entries(call: Call, entries: list[Entry]) -> list[object]:
             allowed.append(index)
         except S3Error as error:
             results[index] = error
-    outcomes = call.node.objects.delete_many(call.bucket, [entries[index] for index in allowed])
+    outcomes = call.node.objects.delete_many(
+        call.bucket, [entries[index] for index in allowed], bypass=object_lock.bypass(call, "")
+    )
     for index, outcome in zip(allowed, outcomes, strict=True):
         results[index] = outcome
     return results

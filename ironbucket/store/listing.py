@@ -163,7 +163,8 @@ def _following(versions: list[Version], after_version: str) -> list[Version]:
     for place, version in enumerate(versions):
         if after_version in (version.version, version.version_id):
             return versions[place + 1 :]
-    return versions
+    # it was removed meanwhile: ids sort by age, so those that follow it are the smaller ones
+    return [version for version in versions if version.version < after_version]
 
 
 def _page(entries: list[Version | CommonPrefix]) -> Page:
