@@ -80,18 +80,19 @@ def _delete_entries(call: Call, entries: list[Entry]) -> list[object]:
     """What became of each entry: a Deleted or an S3Error. One that may not be tried does not stop the others."""
     results: list[object] = [None] * len(entries)
     allowed: list[int] = []
+    may_bypass = False
     for index, (key, version_id, _) in enumerate(entries):
         try:
             if len(key.encode()) > MAX_KEY_BYTES:
                 raise KeyTooLongError(Size=str(len(key.encode())), MaxSizeAllowed=str(MAX_KEY_BYTES))
             action = "s3:DeleteObject" if version_id is None else "s3:DeleteObjectVersion"
             authorise(call.request, action, call.bucket, key)
+            if version_id is not None:
+                may_bypass = object_lock.bypass(call, key)  # of all or of none: it is the request's header
             allowed.append(index)
         except S3Error as error:
             results[index] = error
-    outcomes = call.node.objects.delete_many(
-        call.bucket, [entries[index] for index in allowed], bypass=object_lock.bypass(call, "")
-    )
+    outcomes = call.node.objects.delete_many(call.bucket, [entries[index] for index in allowed], bypass=may_bypass)
     for index, outcome in zip(allowed, outcomes, strict=True):
         results[index] = outcome
     return results

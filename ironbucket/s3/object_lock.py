@@ -128,12 +128,10 @@ def of_write(headers: Mapping[str, str], *, digest: bool = False) -> dict[str, A
         raise InvalidArgument("Legal hold must be either of 'ON' or 'OFF'", ArgumentName=_HOLD, ArgumentValue=str(hold))
     if hold is not None:
         found[LEGAL_HOLD] = hold == "ON"
-    if digest and not any(name in headers for name in _DIGESTS):
-        if not any(name.startswith("x-amz-checksum-") for name in headers):
-            raise InvalidRequest(
-                "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock"
-                " parameters"
-            )
+    if digest and not any(name in _DIGESTS or name.startswith("x-amz-checksum-") for name in headers):
+        raise InvalidRequest(
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"
+        )
     return found
 
 
