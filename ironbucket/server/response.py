@@ -17,7 +17,7 @@ from ironbucket import errors
 from ironbucket.server import answers
 from ironbucket.server.body import Pace, RequestBody
 from ironbucket.server.request import Request
-from ironbucket.server.sendfile import Abort, Sender, read_extents
+from ironbucket.server.sendfile import Abort, Sender, read_cached, read_extents
 
 if TYPE_CHECKING:
     from ironbucket.server.connection import Connection
@@ -153,7 +153,7 @@ class Exchange:
             if not bodiless:
                 if size is None or size > self.conn.limits.inline_body:
                     return None
-                body = read_extents(extents, wait=wait)
+                body = read_extents(extents) if wait or len(extents) != 1 else read_cached(*extents[0])
                 if body is None:
                     return None
         if not self.status:
