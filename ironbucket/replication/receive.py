@@ -242,7 +242,8 @@ class Receiver:
         if record.ms > wall_ms() + MAX_SKEW_MS:
             raise Refused(
                 f"{header.node}/{header.epoch}/{record.sequence}",
-                f"its stamp is {(record.ms - wall_ms()) // 1000} s ahead of this node's clock: set the clocks right",
+                f"its stamp is {(record.ms - wall_ms()) // 1000} s ahead of this node's clock: set the clocks right"
+                " (it is offered again at each run)",
             )
 
     def _stage_all(self, entries: Iterable[wire.Entry]) -> None:
