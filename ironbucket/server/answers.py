@@ -103,7 +103,10 @@ class Head:
         text = ""
         count = 0
         for name, value in headers:
-            kind = _spellings[name] if name in _spellings else _learn(name)
+            try:
+                kind = _spellings[name]
+            except KeyError:
+                kind = _learn(name)
             if kind:
                 if kind == CONTENT_LENGTH:
                     length = int(value)
