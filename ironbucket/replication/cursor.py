@@ -13,6 +13,7 @@ from typing import Any
 
 from ironbucket import fsutil
 from ironbucket.clock import wall_ms
+from ironbucket.node.peers import Peer
 
 Vector = dict[str, tuple[int, str]]  # "node/epoch" -> (sequence, chain hash)
 
@@ -30,6 +31,7 @@ class Cursor:
     skew_ms: int = 0  # the peer's clock less ours
     backlog_entries: int = 0
     backlog_since_ms: int = 0  # stamp of the oldest entry that waits
+    transfer: dict[str, Any] = field(default_factory=dict)  # a state on its way: where it is, entries so far
     refused: dict[str, str] = field(default_factory=dict)  # "node/epoch/sequence" -> the peer's reason
 
     def reached(self, answer: dict[str, Any]) -> None:
@@ -72,6 +74,17 @@ class State:
                 target.write(data)
             os.rename(temporary, self.path)
             self._saved = data
+
+
+def seen(path: str, addresses: tuple[str, ...]) -> list[Peer]:
+    """Every configured peer as the replicator saw it last, for those who keep things until the peers have them."""
+    known = read(path)
+    found = []
+    for address in addresses:
+        cursor = known.get(address) or Cursor(address)
+        vector = {stream: int(position[0]) for stream, position in cursor.vector.items()}
+        found.append(Peer(address, cursor.node, vector, cursor.last_contact_ms))
+    return found
 
 
 def read(path: str) -> dict[str, Cursor]:

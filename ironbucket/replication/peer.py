@@ -51,7 +51,11 @@ class Peer:
 
     def send_batch(self, body: bytes) -> dict[str, Any]:
         """Deliver a batch; returns the peer's vector after it. Raises PeerRefused with what was not taken, and why."""
-        return self._json("POST", "batch", body=body)
+        return self.send("batch", body)
+
+    def send(self, what: str, body: bytes) -> dict[str, Any]:
+        """Send bytes to an endpoint, return the answer's JSON document. Raises PeerRefused, PeerUnreachable."""
+        return self._json("POST", what, body=body)
 
     def get(self, what: str, query: Mapping[str, str]) -> dict[str, Any]:
         """The JSON document of an endpoint."""

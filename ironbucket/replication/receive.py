@@ -20,17 +20,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from ironbucket import failpoints, fsutil
 from ironbucket.clock import MAX_SKEW_MS, wall_ms
 from ironbucket.errors import EpochDiverged, IronBucketError, S3Error, ServiceUnavailable, StorageFull
-from ironbucket.node import heads
+from ironbucket.node import heads, resync
 from ironbucket.node.commit import Transaction
-from ironbucket.replication import PREFIX, lend, wire
+from ironbucket.replication import PREFIX, digest, lend, wire
 from ironbucket.replication.peer import ACCESS_KEY, REGION, SERVICE
-from ironbucket.store.paths import is_version
+from ironbucket.replication.takeover import Takeover
 from ironbucket.store.payloads import Payload
 from ironbucket.verifier import Verifier
 from ironbucket.wal.record import PUT, Record
@@ -76,6 +77,7 @@ class Receiver:
         secret = node.settings.cluster_secret
         self._verifier = Verifier(lambda key: secret if key == ACCESS_KEY and secret else None, REGION, SERVICE)
         self._pool = ThreadPoolExecutor(8, "payload")
+        self._takeover = Takeover(node, self._stage_all, self._state)
         self._routes: dict[tuple[str, str], Callable[[Environ, Mapping[str, str]], Answer]] = {
             ("GET", "vector"): self._get_vector,
             ("POST", "batch"): self._post_batch,
@@ -83,6 +85,11 @@ class Receiver:
             ("PUT", "payload"): self._put_payload,
             ("GET", "object"): lambda _, query: lend.get_object(node, query),
             ("GET", "bytes"): lambda _, query: lend.get_bytes(node, query),
+            **{
+                ("POST", f"state/{what}"): partial(self._take_over, what)
+                for what in ("begin", "lacks", "range", "finish")
+            },
+            ("POST", "digest"): lambda environ, _: digest.answer(node, _read_signed_body(environ)),
         }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -144,13 +151,17 @@ class Receiver:
 
     def _state(self) -> dict[str, Any]:
         who = self._node.identity
-        return {"node": who.node, "epoch": who.epoch, "clock": wall_ms(), "vector": self.vector()}
+        state: dict[str, Any] = {"node": who.node, "epoch": who.epoch, "clock": wall_ms(), "vector": self.vector()}
+        wanted = resync.pending(self._node.files.directory)
+        if wanted is not None:
+            state["resync"] = {"id": wanted.id, "from": wanted.source}
+        return state
+
+    def _take_over(self, what: str, environ: Environ, _query: Mapping[str, str]) -> Answer:
+        return self._takeover.answer(what, _read_signed_body(environ))
 
     def _post_batch(self, environ: Environ, _query: Mapping[str, str]) -> Answer:
-        body = _read_body(environ)
-        if hashlib.sha256(body).hexdigest() != environ["ironbucket.payload"]:
-            raise wire.CorruptBatch("the body is not the one that was signed")
-        for piece in wire.parse(body):
+        for piece in wire.parse(_read_signed_body(environ)):
             self._take(piece)
         return 200, self._state()
 
@@ -194,7 +205,7 @@ class Receiver:
 
     def _places(self, query: Mapping[str, str]) -> tuple[str, str]:
         place = (query["bucket"], query["key"], query["version"])
-        _check_place(query["bucket"], query["version"], query.get("name", ""))
+        wire.check_place(query["bucket"], query["version"], query.get("name", ""))
         layout = self._node.payloads.layout
         suffix = f"/{query['name']}" if query.get("name") else ""
         return layout.payload(*place) + suffix, layout.staged(*place) + suffix
@@ -216,8 +227,7 @@ class Receiver:
             entries = [entry for entry in piece.entries if entry.line.record.sequence > known]
             for entry in entries:
                 self._check(entry.line.record, header)
-            for _ in self._pool.map(self._stage, entries):
-                failpoints.hit("batch-payload-staged")
+            self._stage_all(entries)
             self._node.committer.submit(lambda transaction: self._append(transaction, header, piece.entries))
 
     def _delivering(self, header: Header) -> _StreamLock:
@@ -232,15 +242,20 @@ class Receiver:
         if record.ms > wall_ms() + MAX_SKEW_MS:
             raise Refused(
                 f"{header.node}/{header.epoch}/{record.sequence}",
-                f"its stamp is {(record.ms - wall_ms()) // 1000} s ahead of this node's clock: set the clocks right",
+                f"its stamp is {(record.ms - wall_ms()) // 1000} s ahead of this node's clock: set the clocks right"
+                " (it is offered again at each run)",
             )
+
+    def _stage_all(self, entries: Iterable[wire.Entry]) -> None:
+        for _ in self._pool.map(self._stage, entries):
+            failpoints.hit("batch-payload-staged")
 
     def _stage(self, entry: wire.Entry) -> None:
         record, payload = entry.line.record, entry.payload
         if record.operation != PUT or payload is None or payload == wire.GONE:
             return
         place = (record.bucket, record.key or "", record.version)
-        _check_place(record.bucket, record.version, "")
+        wire.check_place(record.bucket, record.version)
         name = f"{record.node}/{record.epoch}/{record.sequence}"
         layout, payloads = self._node.payloads.layout, self._node.payloads
         if payload == wire.SENT:
@@ -313,7 +328,17 @@ class _StreamLock:
 
 
 def _diverged(record: Record) -> Refused:
-    return Refused(f"{record.node}/{record.epoch}/{record.sequence}", EpochDiverged().message)
+    return Refused(
+        f"{record.node}/{record.epoch}/{record.sequence}",
+        f"{EpochDiverged().message} Stop {record.node} and run 'ironbucket recover --new-epoch' there.",
+    )
+
+
+def _read_signed_body(environ: Environ) -> bytes:
+    body = _read_body(environ)
+    if hashlib.sha256(body).hexdigest() != environ["ironbucket.payload"]:
+        raise wire.CorruptBatch("the body is not the one that was signed")
+    return body
 
 
 def _read_body(environ: Environ) -> bytes:
@@ -342,15 +367,6 @@ def _stream(environ: Environ, fd: int, offset: int) -> None:
         fsutil.write_all(fd, buffer[:count])
         remaining -= count
         failpoints.hit("payload-arriving")
-
-
-def _check_place(bucket: str, version: str, name: str) -> None:
-    """Nothing a peer sends may name a path outside of the bucket's folder (a key is encoded, and cannot)."""
-    for part in (bucket, name):
-        if "/" in part or "\0" in part or part.startswith("."):
-            raise wire.CorruptBatch(f"not a name: {part[:80]!r}")
-    if not bucket or not is_version(version):
-        raise wire.CorruptBatch(f"not a version of an object: {version[:80]!r}")
 
 
 def _check_etag(path: str, etag: str) -> None:

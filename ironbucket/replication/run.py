@@ -6,28 +6,30 @@ forwards it when it has been missing for a while, so that it arrives also when i
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
+import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
 from ironbucket.clock import wall_ms
-from ironbucket.errors import IronBucketError
+from ironbucket.errors import EpochDiverged, IronBucketError, LogDamaged
 from ironbucket.node import heads
 from ironbucket.node.heads import Head, LogFiles
 from ironbucket.replication import wire
 from ironbucket.replication.cursor import Cursor, State
+from ironbucket.replication.feed import Feed, SnapshotNeeded
+from ironbucket.replication.payloads import PayloadLost, Payloads
 from ironbucket.replication.peer import Peer, PeerRefused
-from ironbucket.store import buckets, keys
+from ironbucket.replication.transfer import Transfer
 from ironbucket.store.index import Index
-from ironbucket.store.model import Kind
 from ironbucket.store.paths import Layout
-from ironbucket.store.payloads import MANIFEST
 from ironbucket.wal.reader import Line, oldest, read_stream
 from ironbucket.wal.record import PUT, Record
-from ironbucket.wal.segment import Header, read_header, segments
+from ironbucket.wal.segment import read_header
 
 if TYPE_CHECKING:
     from ironbucket.config import Settings
@@ -35,8 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class SnapshotNeeded(IronBucketError):
-    """The peer lacks records that the logs no longer hold: it needs a snapshot."""
+NEW_EPOCH = "Stop that node and run 'ironbucket recover --new-epoch' there."
 
 
 @dataclass
@@ -51,14 +52,26 @@ class Local:
 
     @classmethod
     def open(cls, settings: Settings) -> Local:
-        header, _ = read_header(settings.wal_path)
+        node, epoch = settings.node_id, ""  # of a node that keeps no log
+        if settings.wal_enabled:
+            header, _ = read_header(settings.wal_path)
+            node, epoch = header.node, header.epoch
         layout = Layout(settings.storage_path)
-        files = LogFiles(settings.wal_path, header.node, header.epoch)
-        return cls(header.node, header.epoch, Index(layout.index), files, layout)
+        return cls(node, epoch, Index(layout.index), LogFiles(settings.wal_path, node, epoch), layout)
 
     def heads(self) -> list[Head]:
         """How far each log is committed here: nothing beyond may be shipped."""
         return [head for head in heads.load_all(self.index.reader) if head.sequence]
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[sqlite3.Connection]:
+        """One view of the index, at one position of the logs."""
+        connection = self.index.reader
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("ROLLBACK")
 
     def close(self) -> None:
         self.index.close()
@@ -115,7 +128,7 @@ def _serve_peer(
     while not stop.is_set():
         peer = Peer(cursor.address, settings.cluster_secret, local.node)
         try:
-            Shipment(settings, local, peer, cursor).ship(stop)
+            Shipment(settings, local, peer, cursor, state=state).ship(stop)
         except (IronBucketError, OSError) as error:
             if cursor.last_error != str(error):
                 log.error("%s: %s", cursor.address, error)
@@ -136,96 +149,136 @@ def _serve_peer(
 class Shipment:
     """What one peer lacks, on its way."""
 
-    def __init__(self, settings: Settings, local: Local, peer: Peer, cursor: Cursor) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        local: Local,
+        peer: Peer,
+        cursor: Cursor,
+        *,
+        state: State | None = None,
+        discarded: str = "",
+    ) -> None:
+        """`discarded`: the place (node/epoch/sequence) of an entry that goes without its payload."""
         self._settings, self._local, self._peer, self._cursor = settings, local, peer, cursor
+        self._state = state
+        self._feed = Feed(local.files)
+        self._payloads = Payloads(local.index, local.layout, peer)
+        self._discarded = discarded
         self._forward_after_ms = max(3 * settings.batch_interval, 3000)
 
     def ship(self, stop: threading.Event) -> None:
-        """Until the peer has everything. Raises PeerUnreachable, PeerRefused."""
-        self._cursor.reached(self._peer.vector())
+        """Until the peer has everything that can be shipped. Raises PeerUnreachable, PeerRefused.
+
+        What is wrong with one log stops that log only; it is raised in the end, and stays visible as backlog.
+        """
+        answer = self._peer.vector()
+        self._cursor.reached(answer)
         self._cursor.refused.clear()
+        self._answer_request(answer, stop)
+        troubles: dict[str, IronBucketError] = {}
         sent = True
         while sent and not stop.is_set():
             sent = False
             for head in self._local.heads():
                 stream = f"{head.node}/{head.epoch}"
-                if head.sequence <= self._cursor.sequence(stream) or stream in self._refused_streams():
+                if stream in troubles or stream in self._refused_streams():
                     continue
-                sent |= self._ship_stream(head)
+                try:
+                    self._check_agreement(head)
+                    sent |= head.sequence > self._cursor.sequence(stream) and self._ship_stream(head)
+                except SnapshotNeeded as needed:
+                    if self._is_for_another(head):
+                        continue
+                    log.info("%s needs a snapshot: %s", self._cursor.address, needed.message)
+                    sent |= self._transfer(stop)
+                except (LogDamaged, EpochDiverged) as error:
+                    troubles[stream] = error
+        if troubles:
+            raise IronBucketError("; ".join(error.message for error in troubles.values()))
+
+    def _check_agreement(self, head: Head) -> None:
+        """Raises EpochDiverged where the peer holds other records under the same numbers."""
+        sequence, chain = self._cursor.vector.get(f"{head.node}/{head.epoch}", (0, ""))
+        own = (head.node, head.epoch) == (self._local.node, self._local.epoch)
+        if own and sequence > head.sequence:
+            raise EpochDiverged(
+                f"{self._cursor.address} holds record {sequence} of this node's epoch {head.epoch}, whose log here ends"
+                f" at {head.sequence}: it was put back from an older copy. {NEW_EPOCH}"
+            )
+        if sequence == head.sequence and chain != head.chain:
+            raise EpochDiverged(
+                f"{self._cursor.address} holds another record {sequence} of {head.node}, epoch {head.epoch}: the log of"
+                f" {head.node} was put back from an older copy. {NEW_EPOCH}"
+            )
+
+    def _is_for_another(self, head: Head) -> bool:
+        """Whether the origin of a log can be expected to help the peer, with the log or with its state."""
+        origin = self._origin(head.node)
+        return head.node not in (self._local.node, self._cursor.node) and origin is not None and not origin.last_error
+
+    def _origin(self, node: str) -> Cursor | None:
+        peers = self._state.peers.values() if self._state is not None else ()
+        return next((cursor for cursor in peers if cursor.node == node), None)
+
+    def _answer_request(self, answer: Mapping[str, Any], stop: threading.Event) -> None:
+        wanted = answer.get("resync")
+        if wanted and wanted["from"] in ("", self._local.node):
+            self._transfer(stop, request=str(wanted["id"]))
+
+    def _transfer(self, stop: threading.Event, request: str = "") -> bool:
+        """Bring the peer a snapshot. False when another node is doing that, or `stop` came first."""
+        try:
+            return Transfer(self._settings, self._local, self._peer, self._cursor).run(stop, request)
+        except PeerRefused as refusal:
+            if refusal.document.get("code") != "Busy":
+                raise
+            return False
+
+    def ship_stream(self, stream: str) -> bool:
+        """One batch of one stream ("node/epoch"). False when there is nothing to send. Raises as `ship` does."""
+        return any(self._ship_stream(head) for head in self._local.heads() if f"{head.node}/{head.epoch}" == stream)
 
     def _refused_streams(self) -> set[str]:
         return {place.rpartition("/")[0] for place in self._cursor.refused}
 
     def _ship_stream(self, head: Head) -> bool:
-        """One batch of a stream. False when there is nothing to send just now."""
-        path = self._local.files.active_path(head.node, head.epoch)
+        """One batch of a stream. False when there is nothing to send just now. Raises SnapshotNeeded, LogDamaged."""
         after = self._cursor.sequence(f"{head.node}/{head.epoch}")
-        begin = oldest(path, head.epoch)
-        if begin is None:
-            return False
-        header, _ = read_header(segments(path, head.epoch)[0].path)
-        if after < begin - 1 and not (after == 0 and (header.first == 1 or header.parent_epoch)):
-            raise SnapshotNeeded(f"{self._cursor.address} has {head.node} up to {after}, the log begins at {begin}")
-        lines = self._batch(head, path, max(after, header.first - 1))
+        header, lines = self._feed.take(head, after, self._settings.max_batch_size)
         if not lines:
             return False
         if head.node != self._local.node and wall_ms() - lines[0].record.ms < self._forward_after_ms:
             return False  # its origin is expected to deliver it
-        chain = self._cursor.vector.get(f"{head.node}/{head.epoch}", (0, header.chain))[1]
-        first = Header(
-            head.node, head.epoch, lines[0].record.sequence, chain, header.parent_epoch, header.parent_sequence
-        )
-        piece = wire.Piece(first, [self._entry(line) for line in lines])
-        self._deliver(piece)
-        return True
+        entries = self._entries(lines)
+        if entries:
+            self._deliver(wire.Piece(header, entries))
+        return bool(entries)
 
-    def _batch(self, head: Head, path: str, after: int) -> list[Line]:
-        lines: list[Line] = []
-        size = 0
-        for line in read_stream(path, head.epoch, after):
-            if line.record.sequence > head.sequence or len(lines) >= self._settings.max_batch_size:
+    def _entries(self, lines: list[Line]) -> list[wire.Entry]:
+        """The entries with their payloads, up to the first whose payload cannot be delivered: that one is refused."""
+        entries = []
+        for line in lines:
+            try:
+                entries.append(self._entry(line))
+            except PayloadLost as error:
+                self._refused(_place(line.record), error.message)
                 break
-            lines.append(line)
-            size += len(line.raw) + min(line.record.size or 0, wire.MAX_INLINE)
-            if size >= wire.MAX_BATCH_BYTES:
+            except PeerRefused as refusal:
+                if refusal.status != 400:
+                    raise
+                self._refused(_place(line.record), str(refusal.document.get("message", "")))
                 break
-        return lines
+        return entries
 
     def _entry(self, line: Line) -> wire.Entry:
         """A line with its payload: inside the batch when it is small, else sent ahead of it."""
         record = line.record
         if record.operation != PUT:
             return wire.Entry(line)
-        path = self._local.layout.payload(record.bucket, record.key or "", record.version)
-        place = {"bucket": record.bucket, "key": record.key or "", "version": record.version}
-        try:
-            if record.attributes.get("parts"):
-                for name in sorted(os.listdir(path), key=lambda name: name == MANIFEST):
-                    self._send_file({**place, "name": name}, f"{path}/{name}")
-                return wire.Entry(line, wire.SENT)
-            if (record.size or 0) <= wire.MAX_INLINE:
-                with open(path, "rb") as source:
-                    return wire.Entry(line, source.read())
-            self._send_file({**place, "etag": record.etag or ""}, path)
-        except FileNotFoundError:
-            if self._is_live(record):
-                raise IronBucketError(
-                    f"the payload of {record.bucket}/{record.key} is missing here. Run 'ironbucket verify --repair'."
-                ) from None
+        if _place(record) == self._discarded:
             return wire.Entry(line, wire.GONE)
-        return wire.Entry(line, wire.SENT)
-
-    def _is_live(self, record: Record) -> bool:
-        connection = self._local.index.reader
-        row = buckets.load(connection, record.bucket)
-        state = keys.load(self._local.index, connection, row.number, record.bucket, record.key or "") if row else ()
-        return any(one.version == record.version and one.kind is Kind.OBJECT for one in state)
-
-    def _send_file(self, place: dict[str, str], path: str) -> None:
-        """A payload file, resumed where an earlier attempt broke off."""
-        there = self._peer.payload_size(place)
-        if there != -1 and not 0 <= os.path.getsize(path) == there:
-            self._peer.send_payload({**place, "size": str(os.path.getsize(path))}, path, there)
+        return wire.Entry(line, self._payloads.deliver(record))
 
     def _deliver(self, piece: wire.Piece) -> None:
         try:
@@ -234,10 +287,20 @@ class Shipment:
             place = refusal.document.get("refused")
             if not place:
                 raise
-            self._cursor.refused[str(place)] = str(refusal.document.get("message", ""))
             self._cursor.vector = refusal.document.get("vector", self._cursor.vector)
-            self._cursor.failed(f"{place} refused: {refusal.document.get('message', '')}")
-            log.error("%s refuses %s: %s", self._cursor.address, place, refusal.document.get("message", ""))
+            self._refused(str(place), str(refusal.document.get("message", "")))
+            before = list(takewhile(lambda entry: _place(entry.line.record) != place, piece.entries))
+            if 0 < len(before) < len(piece.entries):
+                self._deliver(wire.Piece(piece.header, before))
+
+    def _refused(self, place: str, reason: str) -> None:
+        self._cursor.refused[place] = reason
+        self._cursor.failed(f"{place} refused: {reason}")
+        log.error("%s does not get %s: %s", self._cursor.address, place, reason)
+
+
+def _place(record: Record) -> str:
+    return f"{record.node}/{record.epoch}/{record.sequence}"
 
 
 def note_backlog(local: Local, cursor: Cursor) -> None:

@@ -62,7 +62,10 @@ def read(parser: HeadParser, base: dict[str, Any]) -> Request:
     environ = base.copy()
     headers = []
     for name, value in parser.events.headers:
-        key, lower = _names[name] if name in _names else _learn(name)
+        try:
+            key, lower = _names[name]
+        except KeyError:
+            key, lower = _learn(name)
         value = value.rstrip()
         headers.append((lower, value))
         if key is None:
@@ -88,7 +91,7 @@ def read(parser: HeadParser, base: dict[str, Any]) -> Request:
         length = _length(environ, http11)
     expects = "HTTP_EXPECT" in environ and http11 and _expects(environ["HTTP_EXPECT"])
     keep_alive = _keeps_alive(environ["HTTP_CONNECTION"], http11) if "HTTP_CONNECTION" in environ else http11
-    return Request(method, environ, request_id, http11, keep_alive, length, expects and length != 0)
+    return Request(method, environ, request_id, http11, keep_alive, length, expects)
 
 
 def _learn(name: bytes) -> tuple[str | None, bytes]:

@@ -41,7 +41,8 @@ def consistent() -> Consistent:
 
     def check(node: NodeProcess, ledger: Ledger) -> None:
         load.check(client_of(node), BUCKET, ledger)
-        verify_log(node)
         assert storage.strays(node) == []
+        assert [fault for path in storage.log_files(node) for fault in storage.chain_faults(path)] == []
+        verify_log(node)
 
     return check
