@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from ironbucket import fsutil, journal
 from ironbucket.cli import options
+from ironbucket.cli.printing import safe
 from ironbucket.config import REPLICATOR_NEEDS
-from ironbucket.errors import AlreadyRunning
+from ironbucket.errors import AlreadyRunning, ConfigurationError
 
 if TYPE_CHECKING:
     from ironbucket.config import Settings
@@ -21,12 +22,20 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help="do not exit, go on every BATCH_INTERVAL")
+    parser.add_argument(
+        "--discard",
+        metavar="NODE/EPOCH/SEQUENCE",
+        help="deliver an entry that a peer refuses for its payload without it, so that those after it can follow",
+    )
+    parser.add_argument("--peer", metavar="HOST:PORT", help="the peer that refuses it, as in CLUSTER_NODES")
     options.add_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     settings = options.settings(arguments, REPLICATOR_NEEDS)
     journal.configure(settings.log_level, sys.stdout, (settings.secret_key, settings.cluster_secret))
+    if arguments.discard:
+        return _discard(settings, arguments)
     if not settings.cluster_nodes:
         return 0
     descriptor = _alone(settings)
@@ -37,7 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stop.set())
     state = replicate(settings, watch=arguments.watch, stop=stop)
     os.close(descriptor)
-    return 1 if any(cursor.last_error for cursor in state.peers.values()) else 0
+    return 1 if any(cursor.last_error or cursor.refused for cursor in state.peers.values()) else 0
+
+
+def _discard(settings: Settings, arguments: argparse.Namespace) -> int:
+    from ironbucket.replication.discard import discard
+
+    if not arguments.peer:
+        raise ConfigurationError("--discard needs the peer that refuses the entry: --peer HOST:PORT")
+    gone = discard(settings, arguments.discard, arguments.peer)
+    name = safe(f"{gone['bucket']}/{gone['key']}")
+    print(f"{gone['place']} was delivered to {gone['peer']} without its payload: {name} has no bytes there")
+    return 0
 
 
 def _alone(settings: Settings) -> int:

@@ -1,4 +1,7 @@
-"""`ironbucket status`: what this node holds, how far its logs go, and how far the index has applied them."""
+"""`ironbucket status`: what this node holds, how far its logs go and are applied, and what waits for each peer.
+
+Exit status: 0; 1 when a peer has a problem (see `replication.backlog`), so that a monitor needs nothing else.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ironbucket.cli import options
-from ironbucket.cli.printing import amount, moment
+from ironbucket.cli.printing import amount, moment, safe
 
 if TYPE_CHECKING:
     from ironbucket.config import Settings
@@ -23,18 +26,29 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     status = gather(options.settings(arguments))
     print(json.dumps(status, indent=2) if arguments.json else _text(status))
-    return 0
+    return 0 if status["healthy"] else 1
 
 
 def gather(settings: Settings) -> dict[str, Any]:
     """What is known without asking any other process. Raises LogDamaged, IronBucketError."""
+    peers = _peers(settings)
     return {
         "node": settings.node_id,
+        "healthy": not any(peer["problems"] for peer in peers),
         "running": _running(settings),
         "log": _log(settings),
         "index": _index(settings),
         "storage": _storage(settings),
+        "peers": peers,
     }
+
+
+def _peers(settings: Settings) -> list[dict[str, Any]]:
+    if not settings.cluster_nodes:
+        return []
+    from ironbucket.replication.backlog import report
+
+    return report(settings)
 
 
 def _running(settings: Settings) -> bool:
@@ -139,4 +153,28 @@ def _text(status: dict[str, Any]) -> str:
     else:
         free, total = storage["bytes_free"], storage["bytes_total"]
         lines.append(f"storage  {storage['path']}: {amount(free)} of {amount(total)} free")
+    for peer in status["peers"]:
+        lines += _peer_text(peer)
     return "\n".join(lines)
+
+
+def _peer_text(peer: dict[str, Any]) -> list[str]:
+    backlog = peer["backlog"]
+    lines = [f"peer     {peer['address']}{', ' + peer['node'] if peer['node'] else ''}"]
+    if backlog["entries"]:
+        about = "" if backlog["exact"] else "about "
+        waiting = (
+            f"{backlog['entries']} entries, {about}{amount(backlog['bytes'])}, the oldest {backlog['seconds']} s old"
+        )
+        lines.append(f"         backlog {waiting}")
+    else:
+        lines.append("         backlog 0 entries")
+    if peer["last_contact_ms"]:
+        lines.append(f"         last contact {moment(peer['last_contact_ms'])}, its clock {peer['skew_ms']:+d} ms")
+    if peer["last_error"]:
+        lines.append(f"         last error {moment(peer['last_error_ms'])}: {safe(peer['last_error'])}")
+    lines += [
+        f"         discarded {one['place']}: {safe(one['bucket'] + '/' + one['key'])}" for one in peer["discarded"]
+    ]
+    lines += [f"         PROBLEM {safe(problem)}" for problem in peer["problems"]]
+    return lines

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from ironbucket.clock import wall_ms
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from ironbucket.config import Settings
 
 log = logging.getLogger(__name__)
+
+
+class PayloadLost(IronBucketError):
+    """The payload of an entry is not here."""
 
 
 class SnapshotNeeded(IronBucketError):
@@ -136,8 +141,10 @@ def _serve_peer(
 class Shipment:
     """What one peer lacks, on its way."""
 
-    def __init__(self, settings: Settings, local: Local, peer: Peer, cursor: Cursor) -> None:
+    def __init__(self, settings: Settings, local: Local, peer: Peer, cursor: Cursor, *, discarded: str = "") -> None:
+        """`discarded`: the place (node/epoch/sequence) of an entry that goes without its payload."""
         self._settings, self._local, self._peer, self._cursor = settings, local, peer, cursor
+        self._discarded = discarded
         self._forward_after_ms = max(3 * settings.batch_interval, 3000)
 
     def ship(self, stop: threading.Event) -> None:
@@ -152,6 +159,10 @@ class Shipment:
                 if head.sequence <= self._cursor.sequence(stream) or stream in self._refused_streams():
                     continue
                 sent |= self._ship_stream(head)
+
+    def ship_stream(self, stream: str) -> bool:
+        """One batch of one stream ("node/epoch"). False when there is nothing to send. Raises as `ship` does."""
+        return any(self._ship_stream(head) for head in self._local.heads() if f"{head.node}/{head.epoch}" == stream)
 
     def _refused_streams(self) -> set[str]:
         return {place.rpartition("/")[0] for place in self._cursor.refused}
@@ -175,9 +186,10 @@ class Shipment:
         first = Header(
             head.node, head.epoch, lines[0].record.sequence, chain, header.parent_epoch, header.parent_sequence
         )
-        piece = wire.Piece(first, [self._entry(line) for line in lines])
-        self._deliver(piece)
-        return True
+        entries = self._entries(lines)
+        if entries:
+            self._deliver(wire.Piece(first, entries))
+        return bool(entries)
 
     def _batch(self, head: Head, path: str, after: int) -> list[Line]:
         lines: list[Line] = []
@@ -191,11 +203,29 @@ class Shipment:
                 break
         return lines
 
+    def _entries(self, lines: list[Line]) -> list[wire.Entry]:
+        """The entries with their payloads, up to the first whose payload cannot be delivered: that one is refused."""
+        entries = []
+        for line in lines:
+            try:
+                entries.append(self._entry(line))
+            except PayloadLost as error:
+                self._refused(_place(line.record), error.message)
+                break
+            except PeerRefused as refusal:
+                if refusal.status != 400:
+                    raise
+                self._refused(_place(line.record), str(refusal.document.get("message", "")))
+                break
+        return entries
+
     def _entry(self, line: Line) -> wire.Entry:
         """A line with its payload: inside the batch when it is small, else sent ahead of it."""
         record = line.record
         if record.operation != PUT:
             return wire.Entry(line)
+        if _place(record) == self._discarded:
+            return wire.Entry(line, wire.GONE)
         path = self._local.layout.payload(record.bucket, record.key or "", record.version)
         place = {"bucket": record.bucket, "key": record.key or "", "version": record.version}
         try:
@@ -209,7 +239,7 @@ class Shipment:
             self._send_file({**place, "etag": record.etag or ""}, path)
         except FileNotFoundError:
             if self._is_live(record):
-                raise IronBucketError(
+                raise PayloadLost(
                     f"the payload of {record.bucket}/{record.key} is missing here. Run 'ironbucket verify --repair'."
                 ) from None
             return wire.Entry(line, wire.GONE)
@@ -234,10 +264,20 @@ class Shipment:
             place = refusal.document.get("refused")
             if not place:
                 raise
-            self._cursor.refused[str(place)] = str(refusal.document.get("message", ""))
             self._cursor.vector = refusal.document.get("vector", self._cursor.vector)
-            self._cursor.failed(f"{place} refused: {refusal.document.get('message', '')}")
-            log.error("%s refuses %s: %s", self._cursor.address, place, refusal.document.get("message", ""))
+            self._refused(str(place), str(refusal.document.get("message", "")))
+            before = list(takewhile(lambda entry: _place(entry.line.record) != place, piece.entries))
+            if 0 < len(before) < len(piece.entries):
+                self._deliver(wire.Piece(piece.header, before))
+
+    def _refused(self, place: str, reason: str) -> None:
+        self._cursor.refused[place] = reason
+        self._cursor.failed(f"{place} refused: {reason}")
+        log.error("%s does not get %s: %s", self._cursor.address, place, reason)
+
+
+def _place(record: Record) -> str:
+    return f"{record.node}/{record.epoch}/{record.sequence}"
 
 
 def note_backlog(local: Local, cursor: Cursor) -> None:
