@@ -30,6 +30,8 @@ class Cursor:
     skew_ms: int = 0  # the peer's clock less ours
     backlog_entries: int = 0
     backlog_since_ms: int = 0  # stamp of the oldest entry that waits
+    #: logs of other nodes that the peer lacks: "node/epoch" -> (where it stands, since when in ms)
+    waiting: dict[str, tuple[int, int]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)  # "node/epoch/sequence" -> the peer's reason
 
     def reached(self, answer: dict[str, Any]) -> None:

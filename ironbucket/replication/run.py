@@ -6,6 +6,7 @@ forwards it when it has been missing for a while, so that it arrives also when i
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -20,12 +21,12 @@ from ironbucket.node import heads
 from ironbucket.node.heads import Head, LogFiles
 from ironbucket.replication import wire
 from ironbucket.replication.cursor import Cursor, State
-from ironbucket.replication.peer import Peer, PeerRefused
+from ironbucket.replication.peer import Peer, PeerRefused, PeerUnreachable
 from ironbucket.store import buckets, keys
 from ironbucket.store.index import Index
 from ironbucket.store.model import Kind
 from ironbucket.store.paths import Layout
-from ironbucket.store.payloads import MANIFEST
+from ironbucket.store.payloads import MANIFEST, PayloadMissing, read_manifest
 from ironbucket.wal.reader import Line, oldest, read_stream
 from ironbucket.wal.record import PUT, Record
 from ironbucket.wal.segment import Header, read_header, segments
@@ -120,14 +121,12 @@ def _serve_peer(
     while not stop.is_set():
         peer = Peer(cursor.address, settings.cluster_secret, local.node)
         try:
-            Shipment(settings, local, peer, cursor).ship(stop)
-        except (IronBucketError, OSError) as error:
-            if cursor.last_error != str(error):
-                log.error("%s: %s", cursor.address, error)
-            cursor.failed(str(error))
+            _serve_once(settings, local, peer, cursor, stop)
+        except Exception as error:  # a defect met with one peer must not keep the others waiting
+            log.exception("%s", cursor.address)
+            cursor.failed(f"{type(error).__name__}: {error}")
         finally:
             peer.close()
-        note_backlog(local, cursor)
         state.save()
         if first:
             busy.done()
@@ -136,6 +135,17 @@ def _serve_peer(
             stop.wait(interval)
         elif not busy.others(interval):
             return
+
+
+def _serve_once(settings: Settings, local: Local, peer: Peer, cursor: Cursor, stop: threading.Event) -> None:
+    before = cursor.last_error
+    try:
+        Shipment(settings, local, peer, cursor).ship(stop)
+    except (IronBucketError, OSError) as error:
+        if before != str(error):
+            log.error("%s: %s", cursor.address, error)
+        cursor.failed(str(error))
+    note_backlog(local, cursor)
 
 
 class Shipment:
@@ -147,18 +157,37 @@ class Shipment:
         self._discarded = discarded
         self._forward_after_ms = max(3 * settings.batch_interval, 3000)
 
-    def ship(self, stop: threading.Event) -> None:
-        """Until the peer has everything. Raises PeerUnreachable, PeerRefused."""
+    def ship(self, stop: threading.Event, only: str = "") -> None:
+        """Until the peer has everything, or all of one stream ("node/epoch").
+
+        What fails in one stream delays no other. Raises PeerUnreachable, and at the end what failed: PeerRefused,
+        SnapshotNeeded, LogDamaged.
+        """
         self._cursor.reached(self._peer.vector())
         self._cursor.refused.clear()
+        failed: dict[str, IronBucketError] = {}
         sent = True
         while sent and not stop.is_set():
             sent = False
-            for head in self._local.heads():
+            for head in self._heads(only):
                 stream = f"{head.node}/{head.epoch}"
-                if head.sequence <= self._cursor.sequence(stream) or stream in self._refused_streams():
-                    continue
-                sent |= self._ship_stream(head)
+                if head.sequence <= self._cursor.sequence(stream):
+                    self._cursor.waiting.pop(stream, None)
+                elif stream not in failed and stream not in self._refused_streams():
+                    try:
+                        sent |= self._ship_stream(head)
+                    except PeerUnreachable:
+                        raise
+                    except IronBucketError as error:
+                        failed[stream] = error
+        for failure in failed.values():
+            if not (isinstance(failure, PeerRefused) and failure.document.get("code") == "Busy"):
+                raise failure
+
+    def _heads(self, only: str) -> list[Head]:
+        """This node's own log first: nobody else has it."""
+        found = [head for head in self._local.heads() if only in ("", f"{head.node}/{head.epoch}")]
+        return sorted(found, key=lambda head: head.node != self._local.node)
 
     def ship_stream(self, stream: str) -> bool:
         """One batch of one stream ("node/epoch"). False when there is nothing to send. Raises as `ship` does."""
@@ -177,12 +206,11 @@ class Shipment:
         header, _ = read_header(segments(path, head.epoch)[0].path)
         if after < begin - 1 and not (after == 0 and (header.first == 1 or header.parent_epoch)):
             raise SnapshotNeeded(f"{self._cursor.address} has {head.node} up to {after}, the log begins at {begin}")
-        lines = self._batch(head, path, max(after, header.first - 1))
+        if head.node != self._local.node and not self._is_left_to_us(f"{head.node}/{head.epoch}", after):
+            return False
+        chain, lines = self._batch(head, path, max(after, header.first - 1), header)
         if not lines:
             return False
-        if head.node != self._local.node and wall_ms() - lines[0].record.ms < self._forward_after_ms:
-            return False  # its origin is expected to deliver it
-        chain = self._cursor.vector.get(f"{head.node}/{head.epoch}", (0, header.chain))[1]
         first = Header(
             head.node, head.epoch, lines[0].record.sequence, chain, header.parent_epoch, header.parent_sequence
         )
@@ -191,17 +219,33 @@ class Shipment:
             self._deliver(wire.Piece(first, entries))
         return bool(entries)
 
-    def _batch(self, head: Head, path: str, after: int) -> list[Line]:
+    def _is_left_to_us(self, stream: str, after: int) -> bool:
+        """Whether the peer has stood still at `after` for so long that the log's origin seems not to deliver it.
+
+        Measured by this node's clock alone: stamps are from the origin's.
+        """
+        now = wall_ms()
+        at, since = self._cursor.waiting.get(stream, (-1, now))
+        if at != after or since > now:
+            self._cursor.waiting[stream] = (after, now)
+            return False
+        return now - since >= self._forward_after_ms
+
+    def _batch(self, head: Head, path: str, after: int, header: Header) -> tuple[str, list[Line]]:
+        """The chain hash before the first line, by this node's own copy, and the lines."""
+        chain, size = header.chain, 0
         lines: list[Line] = []
-        size = 0
-        for line in read_stream(path, head.epoch, after):
+        for line in read_stream(path, head.epoch, max(after - 1, header.first - 1)):
+            if line.record.sequence <= after:
+                chain = line.chain
+                continue
             if line.record.sequence > head.sequence or len(lines) >= self._settings.max_batch_size:
                 break
             lines.append(line)
             size += len(line.raw) + min(line.record.size or 0, wire.MAX_INLINE)
             if size >= wire.MAX_BATCH_BYTES:
                 break
-        return lines
+        return chain, lines
 
     def _entries(self, lines: list[Line]) -> list[wire.Entry]:
         """The entries with their payloads, up to the first whose payload cannot be delivered: that one is refused."""
@@ -230,8 +274,7 @@ class Shipment:
         place = {"bucket": record.bucket, "key": record.key or "", "version": record.version}
         try:
             if record.attributes.get("parts"):
-                for name in sorted(os.listdir(path), key=lambda name: name == MANIFEST):
-                    self._send_file({**place, "name": name}, f"{path}/{name}")
+                self._send_parts(place, path)
                 return wire.Entry(line, wire.SENT)
             if (record.size or 0) <= wire.MAX_INLINE:
                 with open(path, "rb") as source:
@@ -244,6 +287,18 @@ class Shipment:
                 ) from None
             return wire.Entry(line, wire.GONE)
         return wire.Entry(line, wire.SENT)
+
+    def _send_parts(self, place: dict[str, str], path: str) -> None:
+        """The parts that the manifest names, then the manifest, which has no ETag of its own."""
+        try:
+            parts = read_manifest(path)
+        except PayloadMissing:
+            raise FileNotFoundError(path) from None
+        for part in parts:
+            self._send_file({**place, "name": part.name}, f"{path}/{part.name}")
+        with open(f"{path}/{MANIFEST}", "rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+        self._send_file({**place, "name": MANIFEST, "sha256": digest}, f"{path}/{MANIFEST}")
 
     def _is_live(self, record: Record) -> bool:
         connection = self._local.index.reader
@@ -258,8 +313,11 @@ class Shipment:
             self._peer.send_payload({**place, "size": str(os.path.getsize(path))}, path, there)
 
     def _deliver(self, piece: wire.Piece) -> None:
+        stream = f"{piece.header.node}/{piece.header.epoch}"
         try:
             self._cursor.reached(self._peer.send_batch(wire.encode([piece])))
+            if stream in self._cursor.waiting:  # we have taken it over, until its origin is faster
+                self._cursor.waiting[stream] = (self._cursor.sequence(stream), self._cursor.waiting[stream][1])
         except PeerRefused as refusal:
             place = refusal.document.get("refused")
             if not place:
