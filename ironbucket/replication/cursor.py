@@ -11,7 +11,7 @@ import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ironbucket import fsutil
+from ironbucket import failpoints, fsutil
 from ironbucket.clock import wall_ms
 
 Vector = dict[str, tuple[int, str]]  # "node/epoch" -> (sequence, chain hash)
@@ -72,6 +72,7 @@ class State:
             temporary = f"{self.path}.tmp"
             with open(temporary, "wb") as target:
                 target.write(data)
+            failpoints.hit("state-written")
             os.rename(temporary, self.path)
             self._saved = data
 

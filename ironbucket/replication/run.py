@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from ironbucket import failpoints
 from ironbucket.clock import wall_ms
 from ironbucket.errors import IronBucketError
 from ironbucket.node import heads
@@ -311,11 +312,14 @@ class Shipment:
         there = self._peer.payload_size(place)
         if there != -1 and not 0 <= os.path.getsize(path) == there:
             self._peer.send_payload({**place, "size": str(os.path.getsize(path))}, path, there)
+            failpoints.hit("payload-delivered")
 
     def _deliver(self, piece: wire.Piece) -> None:
         stream = f"{piece.header.node}/{piece.header.epoch}"
         try:
+            failpoints.hit("batch-made")
             self._cursor.reached(self._peer.send_batch(wire.encode([piece])))
+            failpoints.hit("batch-delivered")
             if stream in self._cursor.waiting:  # we have taken it over, until its origin is faster
                 self._cursor.waiting[stream] = (self._cursor.sequence(stream), self._cursor.waiting[stream][1])
         except PeerRefused as refusal:
