@@ -74,6 +74,7 @@ class Arrivals:
             here = os.fstat(fd).st_size
             if here > size:
                 os.ftruncate(fd, 0)
+                here = 0
             if here != offset:
                 raise OutOfStep(f"{here} bytes are here")
             try:

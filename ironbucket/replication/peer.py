@@ -159,7 +159,7 @@ class Peer:
         if method != "GET":
             connection.putheader("content-length", str(length))
         connection.endheaders(body or None)
-        if file:
+        if file and length:
             source, offset, count = file
             connection.sock.sendfile(source, offset, count)
 

@@ -309,9 +309,9 @@ class Shipment:
 
     def _send_file(self, place: dict[str, str], path: str) -> None:
         """A payload file, resumed where an earlier attempt broke off."""
-        there = self._peer.payload_size(place)
-        if there != -1 and not 0 <= os.path.getsize(path) == there:
-            self._peer.send_payload({**place, "size": str(os.path.getsize(path))}, path, there)
+        there, size = self._peer.payload_size(place), os.path.getsize(path)
+        if there != -1:  # also when all bytes are there: the peer has yet to compare them with the ETag
+            self._peer.send_payload({**place, "size": str(size)}, path, there if there <= size else 0)
             failpoints.hit("payload-delivered")
 
     def _deliver(self, piece: wire.Piece) -> None:

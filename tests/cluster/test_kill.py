@@ -57,7 +57,8 @@ def test_the_receiver_is_killed(clusters: Clusters, point: str) -> None:
 @pytest.mark.parametrize("point", SHIPPING)
 def test_the_replicator_is_killed(clusters: Clusters, point: str) -> None:
     cluster = clusters(2, MAX_BATCH_SIZE=10).start()
-    cluster.make_bucket("shared")
+    cluster.make_bucket("shared", 0)
+    cluster.make_bucket("shared", 1)
     with Rivals(cluster, "shared", large=4) as rivals:
         rivals.until(20, 0)
         for _ in range(2):

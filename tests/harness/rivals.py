@@ -61,7 +61,7 @@ class Rival(threading.Thread):
         else:
             code = answer.code or str(answer.status)
             self.refused[code] = self.refused.get(code, 0) + 1
-        time.sleep(0.002)
+        time.sleep(0.008)
 
 
 class Rivals:
