@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _discard(settings, arguments)
     if not settings.cluster_nodes:
         return 0
-    descriptor = _alone(settings)
+    descriptor = alone(settings)
     from ironbucket.replication.run import replicate
 
     stop = threading.Event()
@@ -60,7 +60,7 @@ def _discard(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _alone(settings: Settings) -> int:
+def alone(settings: Settings) -> int:
     """One replicator per node. flock(2), not filelock: importing that costs half of what this process may."""
     path = settings.state_path + ".lock"
     fsutil.make_directory(os.path.dirname(path))

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from ironbucket import journal
@@ -16,7 +17,7 @@ from ironbucket.config import SERVER_NEEDS, Settings, reloaded
 from ironbucket.errors import ConfigurationError, S3Error
 from ironbucket.node import Node
 from ironbucket.node.recover import running_alone
-from ironbucket.replication import PREFIX
+from ironbucket.replication import PREFIX, cursor
 from ironbucket.replication.acknowledge import Acknowledger
 from ironbucket.replication.fetch import Fetcher
 from ironbucket.replication.forward import Forwarder
@@ -92,7 +93,7 @@ class _Current:
         node = Node.open(self.settings)
         app = make_app(node, Credentials.from_settings(self.settings))
         if number == 0:
-            node.start_housekeeping()
+            node.start_housekeeping(partial(cursor.seen, self.settings.state_path, self.settings.cluster_nodes))
 
         def reload() -> None:
             self.reload()

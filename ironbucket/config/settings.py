@@ -106,6 +106,11 @@ class Settings:
         values.seconds,
         "seconds for which an overwritten or deleted payload is kept on disk",
     )
+    tombstone_grace: float = _setting(
+        7 * 86_400.0,
+        values.seconds,
+        "seconds for which a deletion is remembered after it was made, and until every node has it",
+    )
     state_path: str = _setting(
         "/var/lib/ironbucket/state/replicator.state",
         values.path,

@@ -1,7 +1,8 @@
 """Entries of the index as lines, and back: what a snapshot consists of.
 
-A line of a snapshot is the newest record of what it stands for, in the format of the log, and restores its entry exactly:
-its JSON object also names the epoch, and holds what later records have changed. docs/wal-format-snapshots.md has it all.
+A line of a snapshot is the newest record of what it stands for, in the format of the log, and restores its entry
+exactly: its JSON object also names the epoch, and holds what later records have changed. docs/wal-format-snapshots.md
+has it all.
 """
 
 from __future__ import annotations

@@ -9,13 +9,14 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ironbucket.clock import wall_ms
 from ironbucket.errors import IronBucketError
 from ironbucket.node.commit import Committer, Transaction
-from ironbucket.store.index import Index
+from ironbucket.store.index import Index, index_errors
 from ironbucket.store.payloads import Payloads
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Housekeeping:
         self._index, self._payloads, self._committer, self._settings = index, payloads, committer, settings
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        #: payloads freed before this moment (Unix milliseconds) are needed by no peer; set by whoever knows the peers
+        self.needed_since: Callable[[], int] = wall_ms
 
     def start(self) -> threading.Thread:
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -70,21 +73,23 @@ class Housekeeping:
 
     def checkpoint(self) -> None:
         """Keep the index's own log short."""
-        try:
-            size = os.path.getsize(self._index.path + "-wal")
-        except FileNotFoundError:
-            return
-        if size > _CHECKPOINT_BYTES:
-            self._index.checkpoint()
+        self._index.checkpoint(beyond=_CHECKPOINT_BYTES)
 
     def collect(self) -> int:
-        """Free payloads that nothing refers to, once the history window has passed or space is short; how many."""
-        before = wall_ms() - (0 if self._short_of_space() else int(self._settings.history_window * 1000))
+        """Free payloads that nothing refers to. Returns how many.
+
+        They stay for the history window, and until every peer has the record of what they were. Where space is short
+        neither holds: a peer then gets the records that replaced them without bytes that nobody can read any more.
+        """
+        before = wall_ms()
+        if not self._short_of_space():
+            before = min(before - int(self._settings.history_window * 1000), self.needed_since())
         freed = 0
         while True:
-            rows = self._index.reader.execute(
-                "SELECT path FROM garbage WHERE since_ms <= ? ORDER BY since_ms LIMIT ?", (before, _BATCH)
-            ).fetchall()
+            with index_errors():
+                rows = self._index.reader.execute(
+                    "SELECT path FROM garbage WHERE since_ms <= ? ORDER BY since_ms LIMIT ?", (before, _BATCH)
+                ).fetchall()
             if not rows:
                 return freed
             for (path,) in rows:

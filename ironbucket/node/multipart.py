@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -129,25 +128,28 @@ class Uploads:
         if object_size is not None and object_size != size:
             raise InvalidRequest(f"The x-amz-mp-object-size {object_size} is not the size of the parts, {size}.")
         found = _whole_checksum(upload, chosen, expected_checksums or {}, checksum_type)
-        directory = self._store.directory(bucket, upload_id)
-        with fsutil.storage_errors():
-            try:
-                write_manifest(directory, [replace(part, number=n) for n, part in enumerate(chosen, 1)])
-            except FileNotFoundError:
-                raise NoSuchUpload(UploadId=upload_id) from None
         attributes = dict(upload.attributes) | {"parts": len(chosen), "upload": upload_id} | found
         version = new_version()
 
-        def repeated(transaction: Transaction) -> Version | None:
-            if os.path.isdir(directory):
-                return None
+        def claim(transaction: Transaction) -> Version | None:
+            """Under the lock the parts are ours, or somebody has completed or aborted the upload before."""
             done = self._find_completed(transaction.connection, bucket, key, upload_id)
-            if done is None:
+            if done is not None:
+                return done
+            if upload_id in transaction.uploads:  # completed and overwritten in this very group
                 raise NoSuchUpload(UploadId=upload_id)
-            return done
+            try:
+                with fsutil.storage_errors():
+                    write_manifest(
+                        self._store.directory(bucket, upload_id),
+                        [replace(part, number=number) for number, part in enumerate(chosen, 1)],
+                    )
+            except FileNotFoundError:
+                raise NoSuchUpload(UploadId=upload_id) from None
+            return None
 
         etag = _etag(chosen)
-        done = self._objects.commit(bucket, key, version, size, etag, attributes, conditions, repeated)
+        done = self._objects.commit(bucket, key, version, size, etag, attributes, conditions, claim)
         if done.version == version:
             with contextlib.suppress(FileNotFoundError):  # overwritten and collected already
                 self._store.prune(self._payloads.layout.payload(bucket, key, version), [part.name for part in chosen])
@@ -191,7 +193,14 @@ class Uploads:
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
         """End an upload and free its parts. Raises NoSuchBucket, NoSuchUpload."""
         self.get(bucket, key, upload_id)
-        self._committer.exclusively(lambda: self._store.remove(bucket, upload_id))
+
+        def change(transaction: Transaction) -> str:
+            if upload_id in transaction.uploads:  # completed in this very group
+                raise NoSuchUpload(UploadId=upload_id)
+            with fsutil.storage_errors():
+                return self._store.end(bucket, upload_id)
+
+        self._store.free(self._committer.submit(change))
 
     def list_parts(
         self, bucket: str, key: str, upload_id: str, after: int = 0, limit: int = 1000
@@ -260,11 +269,12 @@ def _whole_checksum(
             f"The complete request must use the same checksum mode."
         )
     values = [part.checksums[algorithm] for part in parts]
-    if upload.checksum_type == "FULL_OBJECT":
+    full = upload.checksum_type == "FULL_OBJECT" or algorithm == "crc64nvme"  # which knows no other type
+    if full:
         whole = checksums.combine(algorithm, [(value, part.size) for value, part in zip(values, parts, strict=True)])
     else:
         whole = checksums.composite(algorithm, values)
     declared = expected.get(algorithm)
     if declared is not None and declared not in (whole, whole.partition("-")[0]):
         raise BadDigest(f"The {algorithm.upper()} you specified did not match the calculated checksum.")
-    return {"checksums": {algorithm: whole}, "checksum_type": upload.checksum_type or "COMPOSITE"}
+    return {"checksums": {algorithm: whole}, "checksum_type": "FULL_OBJECT" if full else "COMPOSITE"}

@@ -17,10 +17,12 @@ from ironbucket.node import heads, recover
 from ironbucket.node.buckets import Buckets
 from ironbucket.node.commit import Committer
 from ironbucket.node.heads import LogFiles
+from ironbucket.node.history import History
 from ironbucket.node.housekeeping import Housekeeping
 from ironbucket.node.identity import Identity
 from ironbucket.node.multipart import Uploads
 from ironbucket.node.objects import Objects
+from ironbucket.node.peers import Peers, alone
 from ironbucket.store.index import Index
 from ironbucket.store.paths import Layout
 from ironbucket.store.payloads import Payloads
@@ -43,6 +45,7 @@ class Node:
     objects: Objects
     uploads: Uploads
     housekeeping: Housekeeping
+    history: History
 
     @staticmethod
     def prepare(settings: Settings, progress: recover.Progress = recover.quiet) -> recover.Prepared:
@@ -70,7 +73,11 @@ class Node:
         objects = Objects(index, payloads, committer, buckets, clustered=bool(settings.cluster_nodes))
         uploads = Uploads(index, payloads, committer, buckets, objects, node_id=settings.node_id)
         housekeeping = Housekeeping(index, payloads, committer, settings)
-        return cls(settings, identity, index, payloads, files, committer, buckets, objects, uploads, housekeeping)
+        history = History(index, files, committer, settings)
+        housekeeping.needed_since = history.needed_since
+        return cls(
+            settings, identity, index, payloads, files, committer, buckets, objects, uploads, housekeeping, history
+        )
 
     def position(self) -> str:
         """How far this node's own log goes: NODE/EPOCH/SEQUENCE. What was written before is at or before it."""
@@ -97,11 +104,13 @@ class Node:
 
     def close(self) -> None:
         self.housekeeping.stop()
+        self.history.stop()
         self.committer.close()
         self.index.close()
 
-    def start_housekeeping(self) -> threading.Thread:
-        """Checkpoints, delayed flushes, garbage: in one worker of a node."""
+    def start_housekeeping(self, peers: Peers = alone) -> threading.Thread:
+        """Checkpoints, delayed flushes, garbage, the log's length: in one worker of a node, which knows its peers."""
+        self.history.start(peers)
         return self.housekeeping.start()
 
 

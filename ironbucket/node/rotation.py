@@ -5,13 +5,13 @@ The node's own log is also rotated by size as it is written (`ironbucket.node.co
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 
 from ironbucket.clock import wall_ms
 from ironbucket.node import heads
 from ironbucket.node.commit import Committer
 from ironbucket.node.heads import Head, LogFiles, at_end
-from ironbucket.store.index import Index
 from ironbucket.wal.stream import ActiveSegment
 
 
@@ -21,21 +21,20 @@ class Limits:
     age: float  # seconds
 
 
-def rotate(index: Index, files: LogFiles, committer: Committer, limits: Limits) -> list[Head]:
-    """Close every active segment that is due; returns the heads that begin a new one. Raises LogBehindIndex, OSError."""
+def rotate(files: LogFiles, committer: Committer, limits: Limits) -> list[Head]:
+    """Close every active segment that is due; returns the new heads. Raises LogBehindIndex, OSError."""
 
-    def action() -> list[Head]:
+    def action(connection: sqlite3.Connection) -> list[Head]:
         rotated = []
-        with index.transaction() as connection:
-            for head in heads.load_all(connection):
-                active = files.segment(head)
-                # lines that the index does not know are another's business: whoever commits next applies them
-                if active is not None and at_end(head, active) and _is_due(active, head, limits):
-                    rotated.append(files.rotate(head))
-                    heads.save(connection, rotated[-1])
+        for head in heads.load_all(connection):
+            active = files.segment(head)
+            # lines that the index does not know are another's business: whoever commits next applies them
+            if active is not None and at_end(head, active) and _is_due(active, head, limits):
+                rotated.append(files.rotate(head))
+                heads.save(connection, rotated[-1])
         return rotated
 
-    return committer.exclusively(action)
+    return committer.undisturbed(action)
 
 
 def _is_due(active: ActiveSegment, head: Head, limits: Limits) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ironbucket.clock import wall_ms
 from ironbucket.node import entries, heads
@@ -19,7 +19,6 @@ from ironbucket.store.buckets import BucketRow
 from ironbucket.store.index import Index, index_errors
 from ironbucket.store.scan import states
 from ironbucket.wal import snapshot
-from ironbucket.wal.reader import oldest
 from ironbucket.wal.record import CREATE_BUCKET, Record
 from ironbucket.wal.segment import read_header, segments
 from ironbucket.wal.snapshot import Note, SnapshotHeader
@@ -49,9 +48,7 @@ def header_of(connection: sqlite3.Connection, node: str) -> SnapshotHeader:
     """The position at which a transaction of the index sees the node."""
     ms, logical = connection.execute("SELECT ms, logical FROM clock").fetchone()
     vector = {
-        f"{head.node}/{head.epoch}": (head.sequence, head.chain)
-        for head in heads.load_all(connection)
-        if head.sequence
+        f"{head.node}/{head.epoch}": (head.sequence, head.chain) for head in heads.load_all(connection) if head.sequence
     }
     return SnapshotHeader(node, wall_ms(), (ms, logical), vector)
 
@@ -76,7 +73,7 @@ def covered(directory: str) -> dict[str, int]:
 
 
 def missing_before(active: str, epoch: str) -> int:
-    """How many records of a stream the log no longer holds: those up to this sequence; 0 when it begins at its beginning."""
+    """The records of a stream that its log no longer holds: those up to this sequence; 0 when it holds the first."""
     files = segments(active, epoch)
     if not files:
         return 0
@@ -121,7 +118,9 @@ def _restore(
 ) -> None:
     if isinstance(item, Note):
         table, columns = _LEDGERS[item.name]
-        values = [keys.encode_key(v) if name == "key" else v for name, v in zip(columns.split(", "), item.values, strict=True)]
+        values = [
+            keys.encode_key(v) if name == "key" else v for name, v in zip(columns.split(", "), item.values, strict=True)
+        ]
         marks = ", ".join("?" * len(values))
         connection.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608 - as above
         return
@@ -146,16 +145,12 @@ def set_position(connection: sqlite3.Connection, stream: str, sequence: int, cha
     )
 
 
-def is_complete(directory: str, files: LogFiles, streams: list[tuple[str, str]]) -> bool:
-    """Whether the newest snapshot and the logs together would make the index again. Raises LogDamaged."""
-    reach = covered(directory)
-    for node, epoch in streams:
-        path = files.active_path(node, epoch)
-        known = reach.get(f"{node}/{epoch}", 0)
-        begin = oldest(path, epoch)
-        if begin is not None and missing_before(path, epoch) > known:
-            return False
-    return True
+def is_complete(files: LogFiles, streams: Iterable[tuple[str, str]], reach: Mapping[str, int]) -> bool:
+    """Whether a snapshot that reaches that far and the logs together would make the index again. Raises LogDamaged."""
+    return all(
+        missing_before(files.active_path(node, epoch), epoch) <= reach.get(f"{node}/{epoch}", 0)
+        for node, epoch in streams
+    )
 
 
 def drop_older(directory: str) -> list[str]:
@@ -164,4 +159,3 @@ def drop_older(directory: str) -> list[str]:
     for path in old:
         os.unlink(path)
     return old
-

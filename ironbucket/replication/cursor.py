@@ -13,6 +13,7 @@ from typing import Any
 
 from ironbucket import failpoints, fsutil
 from ironbucket.clock import wall_ms
+from ironbucket.node.peers import Peer
 
 Vector = dict[str, tuple[int, str]]  # "node/epoch" -> (sequence, chain hash)
 
@@ -75,6 +76,17 @@ class State:
             failpoints.hit("state-written")
             os.rename(temporary, self.path)
             self._saved = data
+
+
+def seen(path: str, addresses: tuple[str, ...]) -> list[Peer]:
+    """Every configured peer as the replicator saw it last, for those who keep things until the peers have them."""
+    known = read(path)
+    found = []
+    for address in addresses:
+        cursor = known.get(address) or Cursor(address)
+        vector = {stream: int(position[0]) for stream, position in cursor.vector.items()}
+        found.append(Peer(address, cursor.node, vector, cursor.last_contact_ms))
+    return found
 
 
 def read(path: str) -> dict[str, Cursor]:

@@ -38,7 +38,7 @@ from ironbucket.errors import (
 )
 from ironbucket.node import heads
 from ironbucket.node.commit import Transaction
-from ironbucket.replication import PREFIX, admit, lend, wire
+from ironbucket.replication import PREFIX, admit, digest, lend, wire
 from ironbucket.replication.admit import Refused
 from ironbucket.replication.arrive import Arrivals, Busy
 from ironbucket.replication.peer import ACCESS_KEY, REGION, SERVICE
@@ -86,6 +86,7 @@ class Receiver:
             ("PUT", "payload"): self._put_payload,
             ("GET", "object"): lambda _, query: lend.get_object(node, query),
             ("GET", "bytes"): lambda _, query: lend.get_bytes(node, query),
+            ("POST", "digest"): lambda environ, _: digest.answer(node, _read_signed_body(environ)),
         }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -155,10 +156,7 @@ class Receiver:
         return {"node": who.node, "epoch": who.epoch, "clock": wall_ms(), "vector": self.vector()}
 
     def _post_batch(self, environ: Environ, _query: Mapping[str, str]) -> Answer:
-        body = _read_body(environ)
-        if hashlib.sha256(body).hexdigest() != environ["ironbucket.payload"]:
-            raise wire.CorruptBatch("the body is not the one that was signed")
-        for piece in wire.parse(body):
+        for piece in wire.parse(_read_signed_body(environ)):
             self._take(piece)
         failpoints.hit("batch-taken")
         return 200, self._state()
@@ -270,6 +268,13 @@ class _StreamLock:
 
 def _diverged(record: Record) -> Refused:
     return Refused(f"{record.node}/{record.epoch}/{record.sequence}", EpochDiverged().message)
+
+
+def _read_signed_body(environ: Environ) -> bytes:
+    body = _read_body(environ)
+    if hashlib.sha256(body).hexdigest() != environ["ironbucket.payload"]:
+        raise wire.CorruptBatch("the body is not the one that was signed")
+    return body
 
 
 def _read_body(environ: Environ) -> bytes:

@@ -6,6 +6,7 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html,
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import quote
 
 from ironbucket.errors import InvalidArgument
@@ -123,16 +124,21 @@ def _write_entries(writer: Writer, call: Call, page: Page, encode: Encoder, *, w
 
 
 def _contents(version: Version, encode: Encoder, owner: str) -> str:
-    checksums = "".join(
-        f"<ChecksumAlgorithm>{algorithm.upper()}</ChecksumAlgorithm>" for algorithm in version.checksums
-    )
-    if checksums:
-        checksums += f"<ChecksumType>{version.checksum_type}</ChecksumType>"
+    attributes = version.attributes
+    checksums = attributes.get("checksums")
+    kinds = _checksum_markup(*checksums, kind=version.checksum_type) if checksums else ""
     return (
         f"<Contents><Key>{escape(encode(version.key))}</Key><LastModified>{iso_date(version.stamp.ms)}</LastModified>"
-        f"<ETag>&quot;{version.etag}&quot;</ETag>{checksums}<Size>{version.size}</Size>{owner}"
-        f"<StorageClass>{version.storage_class}</StorageClass></Contents>"
+        f"<ETag>&quot;{version.etag}&quot;</ETag>{kinds}<Size>{version.size}</Size>{owner}"
+        f"<StorageClass>{attributes.get('class', 'STANDARD')}</StorageClass></Contents>"
     )
+
+
+@lru_cache(maxsize=64)
+def _checksum_markup(*algorithms: str, kind: str) -> str:
+    """Which checksums an object has; there are few combinations, and a page names one a thousand times."""
+    named = "".join(f"<ChecksumAlgorithm>{algorithm.upper()}</ChecksumAlgorithm>" for algorithm in algorithms)
+    return f"{named}<ChecksumType>{kind}</ChecksumType>"
 
 
 def owner_markup(call: Call, owner_id: str) -> str:

@@ -10,8 +10,8 @@ import re
 
 from ironbucket.errors import InvalidArgument, InvalidRange
 
-_RANGE = re.compile(r"bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})", re.ASCII | re.IGNORECASE)
-_SOURCE_RANGE = re.compile(r"bytes=(\d{1,19})-(\d{1,19})", re.ASCII)
+_RANGE = re.compile(r"bytes\s*=\s*(\d{0,99})\s*-\s*(\d{0,99})", re.ASCII | re.IGNORECASE)
+_SOURCE_RANGE = re.compile(r"bytes=(\d{1,99})-(\d{1,99})", re.ASCII)
 
 
 def parse(header: str, size: int) -> tuple[int, int] | None:

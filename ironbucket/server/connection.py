@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ironbucket import errors
 from ironbucket.server import answers
-from ironbucket.server.answers import Refusal
+from ironbucket.server.answers import CONTINUE, Refusal
 from ironbucket.server.body import NO_BODY, ChunkedBody, NoBody, RequestBody, SizedBody
 from ironbucket.server.parser import END, HeadParser
 from ironbucket.server.request import Request, read
@@ -114,13 +114,10 @@ class Connection:
                         data = data[2:]
                         continue
                     parser = server.parser
-                    end = data.find(END) + 4
-                    if end == len(data):
-                        rest = b""
-                        parser.whole(data)
-                    elif end >= 4:
-                        rest = data[end:]
-                        parser.whole(data[:end])
+                    end = data.find(END)
+                    if end >= 0:
+                        rest = data[end + 4 :]
+                        parser.whole(data[: end + 4])
                     else:
                         parser = self._parser = HeadParser(self.limits)
                         self.state = HEAD
@@ -147,6 +144,10 @@ class Connection:
         body: RequestBody
         if length == 0:
             body = NoBody(rest) if rest else NO_BODY
+            if request.expects:
+                # nothing is to come, but a client that asked may not use the connection again until it is told
+                with suppress(OSError):  # its loss is noticed with the answer
+                    self.sock.send(CONTINUE)
         elif length is None:
             body = ChunkedBody(self.sock, self.limits, rest, expects=request.expects)
         else:
@@ -316,6 +317,13 @@ class Connection:
             self.abort(self.exchange, TimeoutError("the client takes no more of the answer"))
         elif not self.internal:
             self.close()
+
+    def is_silent(self) -> bool:
+        """In state IDLE: is there nothing to read that the loop has not come to yet?"""
+        try:
+            return not self._pending and not self.sock.recv(1, socket.MSG_PEEK)
+        except OSError:  # nothing there, or nobody
+            return True
 
     def cut_off(self) -> None:
         """The server stops and waits no longer: a thread that reads or writes here meets an error at once."""

@@ -6,10 +6,36 @@ worker that dies stays, and its successor serves it.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import socket
+import struct
+from contextlib import suppress
 
 from ironbucket import errors
+
+_SO_ATTACH_FILTER = 26
+#: classic BPF, seen from the TCP header on: drop packets whose SYN flag is set, let all others pass
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # load the byte of flags
+    (0x45, 0, 1, 0x02),  # is SYN set?
+    (0x06, 0, 0, 0),  # drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # pass
+)
+
+
+def ignore_new_clients(listener: socket.socket) -> None:
+    """Let no handshake begin any more, and those under way end. socket(7), SO_ATTACH_FILTER.
+
+    Closing a listening socket resets every connection in its queue, also one that came in a moment ago. After this
+    the queue can be emptied first. A client that is ignored tries again in a second, and meets whoever listens then.
+    """
+    program = b"".join(struct.pack("HBBI", *step) for step in _DROP_SYN)
+    buffer = ctypes.create_string_buffer(program, len(program))
+    with suppress(OSError):  # not a TCP socket: the queue is emptied all the same
+        listener.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HxxxxxxP", len(_DROP_SYN), ctypes.addressof(buffer))
+        )
 
 
 def listeners(host: str, port: int, count: int, backlog: int) -> list[socket.socket]:

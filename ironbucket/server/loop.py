@@ -16,6 +16,7 @@ from ironbucket import errors
 from ironbucket.server import answers
 from ironbucket.server.connection import BUSY, IDLE, Connection
 from ironbucket.server.limits import Limits
+from ironbucket.server.listen import ignore_new_clients
 
 if TYPE_CHECKING:
     from ironbucket.server.httpd import Server
@@ -25,6 +26,8 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _ACCEPT_AT_ONCE = 64
 #: seconds without accepting, after descriptors ran out
 _PAUSE = 0.2
+#: seconds from a client's first packet until its connection is in the queue
+_HANDSHAKE = 0.1
 _TICK = 1.0
 _TICK_DRAINING = 0.05
 
@@ -94,8 +97,8 @@ class Loop:
         poll = self._epoll.poll
         connections = self.connections
         while True:
-            tick = _TICK if self._drain_from is None else _TICK_DRAINING
-            events = poll(tick if self._accepting or self._drain_from is not None else _PAUSE)
+            tick = _TICK if self._drain_until is None else _TICK_DRAINING
+            events = poll(tick if self._accepting else min(tick, _PAUSE))
             now = self.now = time.monotonic()
             for fd, _ in events:
                 conn = connections.get(fd)
@@ -112,7 +115,7 @@ class Loop:
                 self._epoll.register(self._listener.fileno(), select.EPOLLIN)
             if now < next_tick:
                 continue
-            next_tick = now + tick
+            next_tick = now + (_TICK if self._drain_until is None else _TICK_DRAINING)
             self._tick(now)
             if self._drain_until is not None and self._drained(now, self._drain_until):
                 return
@@ -179,17 +182,22 @@ class Loop:
             with suppress(OSError):
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._shed()
-        self._epoll.unregister(listener.fileno())
-        self._accepting = False
+        if self._accepting:
+            self._epoll.unregister(listener.fileno())
+            self._accepting = False
         self._resume_at = self.now + _PAUSE
 
     def _shed(self) -> bool:
         """Close the connections that have idled longest, a sixteenth of all that idle. Says whether there was any."""
         idle = [conn for conn in list(self.connections.values()) if conn.state == IDLE and not conn.internal]
         idle.sort(key=lambda conn: conn.deadline)
-        for conn in idle[: len(idle) // 16 + 1]:
-            conn.close()
-        return bool(idle)
+        most = len(idle) // 16 + 1
+        shed = 0
+        for conn in idle:
+            if shed < most and conn.is_silent():
+                conn.close()
+                shed += 1
+        return bool(shed)
 
     # Ending
 
@@ -201,7 +209,9 @@ class Loop:
     def _drained(self, now: float, until: float) -> bool:
         if self._drain_from is None:
             self._drain_from = now
-        if self._listener is not None:
+            if self._listener is not None:
+                ignore_new_clients(self._listener)
+        if self._listener is not None and now >= self._drain_from + _HANDSHAKE:
             self._accept(1 << 16)  # who is in the queue was told that we listen
             listener, self._listener = self._listener, None
             if self._accepting:
@@ -210,7 +220,7 @@ class Loop:
         for conn in list(self.connections.values()):
             if conn.state == IDLE and (conn.internal or now >= self._drain_from + self._limits.drain_idle):
                 conn.close()
-        return not self.connections or now >= until
+        return (self._listener is None and not self.connections) or now >= until
 
     def close(self) -> None:
         """Cut off what is left."""

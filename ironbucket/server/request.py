@@ -88,7 +88,7 @@ def read(parser: HeadParser, base: dict[str, Any]) -> Request:
         length = _length(environ, http11)
     expects = "HTTP_EXPECT" in environ and http11 and _expects(environ["HTTP_EXPECT"])
     keep_alive = _keeps_alive(environ["HTTP_CONNECTION"], http11) if "HTTP_CONNECTION" in environ else http11
-    return Request(method, environ, request_id, http11, keep_alive, length, expects and length != 0)
+    return Request(method, environ, request_id, http11, keep_alive, length, expects)
 
 
 def _learn(name: bytes) -> tuple[str | None, bytes]:

@@ -120,14 +120,11 @@ class Exchange:
                     conn.send_files(self, Sender(conn.sock, head, extents, conn.limits), result)
                     return  # who sends the last byte closes the result
                 self._iterate(result)
-        except (Abort, OSError) as error:
-            close_result(result)
-            conn.abort(self, error)
-            return
         except Exception as error:  # noqa: BLE001 - as above
             close_result(result)
             if self.head_sent:
-                _log.exception("the application failed while its answer was sent")
+                if not isinstance(error, (Abort, OSError)):  # the client's doing, or a file's
+                    _log.error("request %s failed half-way", self.request.request_id, exc_info=error)
                 conn.abort(self, error)
                 return
             data = self.failure(error)

@@ -38,12 +38,14 @@ def common_prefix(key: bytes, prefix: bytes, delimiter: bytes) -> bytes | None:
 
 
 def start_key(prefix: bytes, delimiter: bytes, after: bytes) -> bytes:
-    """The least key that may come after `after`, which is a key or a common prefix."""
+    """The least key that may come after `after`, which is a key or a common prefix.
+
+    A page shows what is greater than `after`; the common prefix that `after` lies in is not.
+    """
     if after < prefix or not after:
         return prefix
-    if common_prefix(after, prefix, delimiter) == after:
-        return past(after)
-    return after + b"\0"
+    within = common_prefix(after, prefix, delimiter) if after.startswith(prefix) else None
+    return past(within) if within is not None else after + b"\0"
 
 
 def list_objects(
@@ -88,7 +90,7 @@ def list_versions(
 ) -> Page:
     """All live versions and delete markers; of one key the newest first. `after_version` continues within `after`."""
     low, separator, marker = encode_key(prefix), encode_key(delimiter), encode_key(after)
-    start = marker if after_version else start_key(low, separator, marker)
+    start = max(marker, low) if after_version else start_key(low, separator, marker)
 
     def rows(begin: bytes) -> Rows:
         history = _history_rows(connection, number, begin, low)
@@ -161,7 +163,8 @@ def _following(versions: list[Version], after_version: str) -> list[Version]:
     for place, version in enumerate(versions):
         if after_version in (version.version, version.version_id):
             return versions[place + 1 :]
-    return versions
+    # removed since the page that ended with it: version ids sort by age
+    return [version for version in versions if version.version < after_version]
 
 
 def _page(entries: list[Version | CommonPrefix]) -> Page:

@@ -15,9 +15,14 @@ _OBJECT = "key, version, is_null, ms, logical, origin, sequence, size, etag, att
 
 
 def states(
-    index: Index, connection: sqlite3.Connection, number: int, bucket: str, after: bytes = b"", upto: bytes | None = None
+    index: Index,
+    connection: sqlite3.Connection,
+    number: int,
+    bucket: str,
+    after: bytes = b"",
+    upto: bytes | None = None,
 ) -> Iterator[tuple[bytes, State]]:
-    """(key, its entries) for every key in (after, upto]; from the first key on with `after` empty, to the last with None.
+    """(key, its entries) for every key in (after, upto]; with None to the last key.
 
     Read in one transaction of `connection` for a view at one position of the logs.
     """
@@ -32,4 +37,7 @@ def states(
     ]
     for key, rows in groupby(merge(*found, key=lambda row: row[0]), key=lambda row: row[0]):
         name = decode_key(key)
-        yield key, tuple(to_version(index, connection, bucket, name, row[1:], Kind(row[10]), latest=False) for row in rows)
+        yield (
+            key,
+            tuple(to_version(index, connection, bucket, name, row[1:], Kind(row[10]), latest=False) for row in rows),
+        )

@@ -1,7 +1,7 @@
 """Closed segments are compressed: the same lines, under the same name with ``.zst`` (RFC 8878; read it with zstdcat).
 
-The compressed file is complete, compared with the plain one and on disk before the plain one goes, so that a stop at any
-point leaves the records in at least one of the two; where both are left, readers take the plain one.
+The compressed file is complete, compared with the plain one and on disk before the plain one goes, so that a stop at
+any point leaves the records in at least one of the two; where both are left, readers take the plain one.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@
     # conflict TAB [...]                  rows of the ledger
     # end TAB lines TAB SHA-256           of all that comes before this line
 
-It stands for all records up to the vector: with the logs from there on it makes the whole state. The chain of its lines begins
-at 32 zeros. docs/wal-format-snapshots.md specifies it for readers in other languages.
+It stands for all records up to the vector: with the logs from there on it makes the whole state. The chain of its
+lines begins at 32 zeros. docs/wal-format-snapshots.md specifies it for readers in other languages.
 """
 
 from __future__ import annotations
@@ -128,9 +128,10 @@ def read(path: str) -> Iterator[Record | Note]:
                 if raw != b"# end\t%d\t%s\n" % (count, digest.hexdigest().encode()):
                     raise LogDamaged(path, offset, "what was read is not what the end of the snapshot speaks of")
                 return
+            item: Record | Note
             try:
                 if raw.startswith(b"#"):
-                    item: Record | Note = _note(raw)
+                    item = _note(raw)
                 else:
                     item, chain = decode(raw.removesuffix(b"\n"), chain)
             except InvalidRecord as error:

@@ -196,7 +196,7 @@ class Machine:
             + ["--capability=CAP_BPF,CAP_PERFMON", "--system-call-filter=bpf"],
             stdin=subprocess.DEVNULL,
             env={"PATH": os.environ["PATH"], "TERM": "linux", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
-            preexec_fn=enter_cgroups,  # noqa: PLW1509 - single-threaded
+            preexec_fn=enter_cgroups,
         )
         (self.directory / "nspawn.pid").write_text(str(nspawn.pid))
         return nspawn.wait()

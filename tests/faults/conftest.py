@@ -41,7 +41,7 @@ def consistent() -> Consistent:
 
     def check(node: NodeProcess, ledger: Ledger) -> None:
         load.check(client_of(node), BUCKET, ledger)
-        verify_log(node)
         assert storage.strays(node) == []
+        verify_log(node)
 
     return check

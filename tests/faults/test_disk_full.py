@@ -41,7 +41,6 @@ def write_until_refused(client: RawClient, ledger: Ledger, size: int, most: int 
 @pytest.mark.parametrize("what", ["payloads", "log", "index"])
 def test_full(disks: Callable[..., Disk], nodes: Nodes, consistent: Consistent, what: str) -> None:
     disk = disks("ext4", 64 * MIB)
-    places: dict[str, Path] = {}
     node = nodes()
     if what == "payloads":
         node.storage = disk.path / "s3"
@@ -52,15 +51,13 @@ def test_full(disks: Callable[..., Disk], nodes: Nodes, consistent: Consistent, 
     else:
         node.storage.mkdir(parents=True)
         (node.storage / ".ironbucket").symlink_to(disk.path)
-    del places
     ledger = Ledger()
     node.start()
     client = make_bucket(node)
     for i in range(5):
         data = b"before" * (i + 1)
         assert client.request("PUT", BUCKET, f"before{i}", body=data).status == 200
-        ledger.sent(f"before{i}", digest(data))
-        ledger.answered(f"before{i}", digest(data))
+        ledger.stored(f"before{i}", data)
     for _ in range(2):
         disk.fill()
         size = 100_000 if what == "payloads" else 10
@@ -74,6 +71,7 @@ def test_full(disks: Callable[..., Disk], nodes: Nodes, consistent: Consistent, 
             load.stop()
         disk.drain()
         assert client.request("PUT", BUCKET, "after", body=b"after").status == 200
+        ledger.stored("after", b"after")
         with Load(client, BUCKET, ledger, sizes=(10, 70_000)) as load:
             load.until_acknowledged(50)
     assert node.running(), node.log_tail()
@@ -96,6 +94,7 @@ def test_a_failing_step_is_taken_back(
     node.start()
     client = make_bucket(node)
     assert client.request("PUT", BUCKET, "before", body=b"before").status == 200
+    ledger.stored("before", b"before")
     with Load(client, BUCKET, ledger, sizes=(0, 10, 70_000)) as load:
         load.until_acknowledged(20)
         switch.write_text(f"{point}:{action}")

@@ -236,7 +236,6 @@ def test_a_body_for_a_refused_request_is_not_read_into_memory(client: RawClient,
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             while sent < 200 * MIB:
                 sent += connection.send(b"r" * MIB)
-        assert sent < 200 * MIB
         with contextlib.suppress(ConnectionResetError):
             assert connection.recv(4096).startswith(b"HTTP/1.1 403 ")
     for pid in node.workers() or [node.pid]:

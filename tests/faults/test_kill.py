@@ -13,7 +13,7 @@ import pytest
 from tests.faults.conftest import BUCKET, Consistent, client_of, make_bucket
 from tests.harness import storage
 from tests.harness.ledger import Ledger
-from tests.harness.load import Load
+from tests.harness.load import Load, check
 from tests.harness.process import NodeProcess, NotReady, gone, wait_until
 
 #: in the order in which a write passes them
@@ -90,6 +90,9 @@ def test_one_worker_dies_and_is_replaced(nodes: Nodes, consistent: Consistent) -
             load.until_acknowledged(20, alive=node.running)
             assert node.running(), node.log_tail()
             wait_until(lambda: len(node.workers()) == 2, "a new worker took its place")
+    check(client, BUCKET, ledger)
+    node.stop()
+    node.start()
     consistent(node, ledger)
 
 
@@ -171,7 +174,7 @@ def test_sigterm_lets_requests_in_flight_finish(nodes: Nodes, consistent: Consis
     assert node.process is not None
     assert node.process.wait(30) == 0
     node.start()
-    assert client.request("GET", BUCKET, "slow").body == b"1234567890"
+    ledger.stored("slow", b"1234567890")
     consistent(node, ledger)
 
 

@@ -60,6 +60,11 @@ class Ledger:
         with self._lock:
             self.acknowledged += 1
 
+    def stored(self, name: str, data: bytes) -> None:
+        """A write of these bytes was sent and acknowledged."""
+        self.sent(name, digest(data))
+        self.answered(name, digest(data))
+
     def lost(self, name: str) -> None:
         """The connection broke before an answer: the request may or may not have happened."""
         self._key(name)

@@ -21,7 +21,9 @@ LARGE = 400_000
 class Rival(threading.Thread):
     """One client of one node."""
 
-    def __init__(self, cluster: Cluster, number: int, seed: int, buckets: tuple[str, ...], keys: int, large: int) -> None:
+    def __init__(
+        self, cluster: Cluster, number: int, seed: int, buckets: tuple[str, ...], keys: int, large: int
+    ) -> None:
         super().__init__(name=f"rival-{number}-{seed}", daemon=True)
         self.number, self.buckets, self.keys = number, buckets, keys
         self.sizes = (*SIZES * 3, *[LARGE] * large)

@@ -1,6 +1,6 @@
 # Copyright: the IronBucket authors
 # Apache License 2.0
-"""Filters that turn an inventory group into the cluster's members, and a node's status into what is missing."""
+"""Filters that turn an inventory group into the cluster's members, and two nodes' status into what one lacks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import re
 _NODE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 # What people type when a field must not be empty, without digits and signs around it.
 _WEAK = frozenset(
-    "access accesskey admin aws awssecret bucket change changeit changeme cluster default demo example exampleexample "
-    "foobar insecure ironbucket letmein minio minioadmin minioadminminioadmin mysecret mysecretkey none null passwd "
-    "password password password qwerty qwertyuiop replace replaceme root s3 s3cret secret secretkey secretsecret "
-    "supersecret test testing testtest todo verysecret yoursecret yoursecretkey".split()
+    ["access", "accesskey", "admin", "aws", "awssecret", "bucket", "change", "changeit", "changeme", "cluster", "default", "demo", "example", "exampleexample", "foobar", "insecure", "ironbucket", "letmein", "minio", "minioadmin", "minioadminminioadmin", "mysecret", "mysecretkey", "none", "null", "passwd", "password", "qwerty", "qwertyuiop", "replace", "replaceme", "root", "s3", "s3cret", "secret", "secretkey", "secretsecret", "supersecret", "test", "testing", "testtest", "todo", "verysecret", "yoursecret", "yoursecretkey"]
 )
 
 
@@ -104,20 +101,28 @@ def _version_order(version):
     return (numbers, not early, [int(part) if part.isdigit() else 0 for part in re.split(r"(\d+)", rest)], rest)
 
 
-def behind(status):
-    """What keeps a node from being in step with its peers, from `ironbucket status --json`: sentences, [] if nothing."""
+def lacking(have, wanted):
+    """What one node lacks of what another has: sentences, [] if nothing. Both: from `ironbucket status --json`."""
+    heads = {head["node"]: head for head in _vector(have)}
     found = []
-    for peer in status.get("peers", []):
-        name = peer.get("node") or peer.get("address")
-        if not peer.get("reachable", False):
-            found.append("%s cannot be reached" % name)
-        elif peer.get("backlog") is None:
-            found.append("%s: it is not known what it lacks" % name)
-        elif peer["backlog"]:
-            found.append("%s lacks %d entries" % (name, peer["backlog"]))
-        if peer.get("missing"):
-            found.append("%d entries of %s have not come in" % (peer["missing"], name))
+    for head in _vector(wanted):
+        mine = heads.get(head["node"])
+        if mine is None:
+            if head["sequence"]:
+                found.append("%s has nothing of %s" % (have.get("node", "it"), head["node"]))
+        elif int(mine["epoch"], 16) < int(head["epoch"], 16):
+            found.append("%s has an earlier epoch of %s" % (have["node"], head["node"]))
+        elif mine["epoch"] == head["epoch"] and mine["sequence"] < head["sequence"]:
+            missing = head["sequence"] - mine["sequence"]
+            found.append("%s lacks %d entries of %s" % (have["node"], missing, head["node"]))
+        elif (mine["epoch"], mine["sequence"]) == (head["epoch"], head["sequence"]) and mine["chain"] != head["chain"]:
+            found.append("%s and %s hold different logs of %s" % (have["node"], wanted["node"], head["node"]))
     return found
+
+
+def _vector(status):
+    """How far a node has applied each log. A node that has not begun has no index, and nothing."""
+    return (status.get("index") or {}).get("vector", [])
 
 
 class FilterModule:
@@ -125,4 +130,4 @@ class FilterModule:
 
     def filters(self):
         """Name of each filter, and what does it."""
-        return {"members": members, "peers": peers, "problems": problems, "newest": newest, "behind": behind}
+        return {"members": members, "peers": peers, "problems": problems, "newest": newest, "lacking": lacking}

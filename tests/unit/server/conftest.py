@@ -24,7 +24,7 @@ class Client:
 
     def __init__(self, port: int, timeout: float = 10) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
-        self.data = b""
+        self.data = bytearray()
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
@@ -39,7 +39,7 @@ class Client:
         while b"\r\n\r\n" not in self.data:
             if not self.receive_more():
                 raise EOFError(self.data)
-        head, _, self.data = self.data.partition(b"\r\n\r\n")
+        head = self.take(self.data.index(b"\r\n\r\n") + 4)[:-4]
         first, *lines = head.decode("latin-1").split("\r\n")
         match = re.fullmatch(r"HTTP/1\.1 (\d{3}) .*", first)
         assert match, first
@@ -54,8 +54,7 @@ class Client:
             return Answer(status, headers, self.take(int(headers["content-length"])))
         while self.receive_more():
             pass
-        body, self.data = self.data, b""
-        return Answer(status, headers, body)
+        return Answer(status, headers, self.take(len(self.data)))
 
     def _chunked(self) -> bytes:
         body = b""
@@ -63,7 +62,7 @@ class Client:
             while b"\r\n" not in self.data:
                 if not self.receive_more():
                     raise EOFError(body)
-            size, _, self.data = self.data.partition(b"\r\n")
+            size = self.take(self.data.index(b"\r\n") + 2)
             piece = self.take(int(size, 16) + 2)
             assert piece.endswith(b"\r\n")
             if piece == b"\r\n":
@@ -74,7 +73,8 @@ class Client:
         while len(self.data) < count:
             if not self.receive_more():
                 raise EOFError(self.data)
-        data, self.data = self.data[:count], self.data[count:]
+        data = bytes(self.data[:count])
+        del self.data[:count]
         return data
 
     def ended(self) -> bool:

@@ -223,10 +223,13 @@ def test_idle_connections_expire(serve: Serve) -> None:
     assert client.ended()
 
 
-def test_a_head_may_arrive_byte_by_byte(serve: Serve) -> None:
+@pytest.mark.parametrize("size", range(1, 9))
+def test_a_head_may_arrive_in_pieces(serve: Serve, size: int) -> None:
     client = serve().client()
-    for byte in b"GET /b/k%41 HTTP/1.1\r\nHost: t\r\nX-A: 1\r\nx-a: 2\r\n\r\n":
-        client.send(bytes([byte]))
+    text = b"GET /b/k%41 HTTP/1.1\r\nHost: t\r\nX-A: 1\r\nx-a: 2\r\n\r\n"
+    for start in range(0, len(text), size):
+        client.send(text[start : start + size])
+        time.sleep(0.002)  # the server shall see each by itself
     assert client.answer().body == b"GET /b/kA "
 
 

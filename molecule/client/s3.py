@@ -1,0 +1,222 @@
+#!/opt/client/bin/python
+"""A real S3 client (boto3) for the scenarios.
+
+    s3.py smoke ENDPOINT              the everyday operations, once; fails at the first that is wrong
+    s3.py load ENDPOINT LEDGER        write and delete objects until SIGTERM; each acknowledged change goes to LEDGER
+    s3.py check ENDPOINT LEDGER...    everything in LEDGER is there as it was acknowledged; exit status 1 if not
+    s3.py list ENDPOINT               one line for each object: bucket, key, ETag, size
+
+Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. `load` retries as SDKs do (standard mode) and counts
+what fails nevertheless.
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+WRITERS = 4
+#: bytes; the last ones take nginx's streaming path and several parts
+SIZES = (0, 1, 1000, 20_000, 300_000, 1_500_000)
+
+
+def connect(endpoint: str, attempts: int = 10):
+    """An S3 client with path-style addresses and `attempts` tries for each request."""
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        config=Config(
+            s3={"addressing_style": "path"},
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=5,
+            read_timeout=30,
+            max_pool_connections=WRITERS,
+        ),
+    )
+
+
+def content(key: str, size: int) -> bytes:
+    """The bytes of an object: another sequence for each key."""
+    block = hashlib.sha512(key.encode()).digest() * 16
+    return (block * (size // len(block) + 1))[:size]
+
+
+def expect(what: str, found, wanted) -> None:
+    """Fail, saying what, unless both are equal."""
+    if found != wanted:
+        raise SystemExit(f"{what}: {found!r:.200} instead of {wanted!r:.200}")
+
+
+def smoke(endpoint: str) -> None:
+    """The everyday operations."""
+    s3 = connect(endpoint)
+    bucket = f"smoke-{time.time_ns()}"
+    s3.create_bucket(Bucket=bucket)
+    expect("buckets", bucket in [b["Name"] for b in s3.list_buckets()["Buckets"]], True)
+    keys = ["a", "a/b", "a//c", "ä ö/ü+%20.txt", "z" * 200]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=content(key, 5000), Metadata={"name": "value"})
+    for key in keys:
+        got = s3.get_object(Bucket=bucket, Key=key)
+        expect(f"body of {key}", got["Body"].read(), content(key, 5000))
+        expect(f"metadata of {key}", got["Metadata"], {"name": "value"})
+    listed = s3.list_objects_v2(Bucket=bucket, Delimiter="/")
+    expect("keys", [c["Key"] for c in listed["Contents"]], ["a", "z" * 200])
+    expect("prefixes", [p["Prefix"] for p in listed["CommonPrefixes"]], ["a/", "ä ö/"])
+    ranged = s3.get_object(Bucket=bucket, Key="a", Range="bytes=100-199")
+    expect("range", ranged["Body"].read(), content("a", 5000)[100:200])
+
+    large = content("large", 11 << 20)
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="large")["UploadId"]
+    parts = []
+    for number in (1, 2, 3):
+        part = s3.upload_part(
+            Bucket=bucket, Key="large", UploadId=upload, PartNumber=number, Body=large[(number - 1) * (5 << 20) :][: 5 << 20]
+        )
+        parts.append({"PartNumber": number, "ETag": part["ETag"]})
+    s3.complete_multipart_upload(Bucket=bucket, Key="large", UploadId=upload, MultipartUpload={"Parts": parts})
+    expect("multipart body", s3.get_object(Bucket=bucket, Key="large")["Body"].read() == large, True)
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "large"})
+    expect("copy", s3.head_object(Bucket=bucket, Key="copy")["ContentLength"], len(large))
+
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in [*keys, "large", "copy"]]})
+    expect("after deletion", s3.list_objects_v2(Bucket=bucket).get("KeyCount"), 0)
+    s3.delete_bucket(Bucket=bucket)
+
+
+class Load:
+    """Writers that go on until told to stop. One line of the ledger: time, operation, key, size, or the error."""
+
+    def __init__(self, endpoint: str, ledger: str) -> None:
+        self.s3 = connect(endpoint)
+        self.bucket = "load-" + os.path.basename(ledger).split(".")[0]
+        self.ledger = open(ledger, "w", encoding="utf-8", buffering=1)
+        self.lock = threading.Lock()
+        self.stop = threading.Event()
+        self.failed = 0
+
+    def note(self, operation: str, key: str, size: int = 0, error: str = "") -> None:
+        with self.lock:
+            line = {"time": time.time(), "operation": operation, "bucket": self.bucket, "key": key, "size": size}
+            self.ledger.write(json.dumps(line | ({"error": error} if error else {})) + "\n")
+            self.failed += bool(error)
+
+    def attempt(self, operation: str, key: str, size: int = 0) -> None:
+        try:
+            if operation == "PUT":
+                self.s3.put_object(Bucket=self.bucket, Key=key, Body=content(key, size))
+            elif operation == "DELETE":
+                self.s3.delete_object(Bucket=self.bucket, Key=key)
+            else:
+                self.s3.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=10)
+        except (BotoCoreError, ClientError) as error:
+            self.note(operation, key, size, f"{type(error).__name__}: {error}")
+        else:
+            self.note(operation, key, size)
+
+    def write(self, number: int) -> None:
+        """Each key is written once, and perhaps deleted later by the same writer: what must be there is never in doubt."""
+        choose = random.Random(number)
+        written: list[str] = []
+        count = 0
+        while not self.stop.is_set():
+            count += 1
+            key = f"writer-{number}/{count:06d}"
+            self.attempt("PUT", key, choose.choice(SIZES))
+            written.append(key)
+            if count % 10 == 0:
+                self.attempt("DELETE", written.pop(choose.randrange(len(written))))
+            if count % 25 == 0:
+                self.attempt("LIST", f"writer-{number}/")
+            self.stop.wait(0.02)
+
+    def run(self) -> int:
+        signal.signal(signal.SIGTERM, lambda *_: self.stop.set())
+        self.s3.create_bucket(Bucket=self.bucket)
+        self.note("CREATE_BUCKET", "")
+        threads = [threading.Thread(target=self.write, args=(number,)) for number in range(WRITERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.ledger.close()
+        return 1 if self.failed else 0
+
+
+def check(endpoint: str, ledgers: list[str]) -> int:
+    """Compare what is stored with what was acknowledged. A change that failed may have happened or not."""
+    s3 = connect(endpoint, attempts=3)
+    wrong, counted, doubtful = [], 0, 0
+    for ledger in ledgers:
+        acknowledged: dict[tuple[str, str], int | None] = {}
+        unsure: set[tuple[str, str]] = set()
+        with open(ledger, encoding="utf-8") as file:
+            for entry in map(json.loads, file):
+                place = (entry["bucket"], entry["key"])
+                if entry["operation"] not in {"PUT", "DELETE"}:
+                    continue
+                if "error" in entry:
+                    unsure.add(place)
+                    doubtful += 1
+                else:
+                    acknowledged[place] = entry["size"] if entry["operation"] == "PUT" else None
+        stored = {}
+        for bucket in {bucket for bucket, _ in acknowledged}:
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                stored |= {(bucket, entry["Key"]): entry for entry in page.get("Contents", [])}
+        for place, size in acknowledged.items():
+            if place in unsure:
+                continue
+            counted += 1
+            entry = stored.get(place)
+            if size is None and entry is not None:
+                wrong.append(f"{place}: was deleted, and is there")
+            elif size is not None and entry is None:
+                wrong.append(f"{place}: was acknowledged, and is not there")
+            elif size is not None and entry["ETag"].strip('"') != hashlib.md5(content(place[1], size)).hexdigest():
+                wrong.append(f"{place}: is there with other contents")
+        wrong += [f"{place}: is there, and nobody wrote it" for place in stored.keys() - acknowledged.keys() - unsure]
+        for place in random.Random(0).sample(sorted(stored.keys() - unsure), min(40, len(stored))):
+            body = s3.get_object(Bucket=place[0], Key=place[1])["Body"].read()
+            if body != content(place[1], acknowledged[place] or 0):
+                wrong.append(f"{place}: reads back as something else")
+    print(json.dumps({"changes": counted, "not_acknowledged": doubtful, "wrong": wrong[:20], "wrong_count": len(wrong)}))
+    return 1 if wrong else 0
+
+
+def show(endpoint: str) -> None:
+    """Everything that is stored."""
+    s3 = connect(endpoint)
+    for bucket in s3.list_buckets()["Buckets"]:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"]):
+            for entry in page.get("Contents", []):
+                print(bucket["Name"], entry["Key"], entry["ETag"], entry["Size"])
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) < 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    command, endpoint, *ledgers = arguments
+    if command == "smoke":
+        smoke(endpoint)
+    elif command == "list":
+        show(endpoint)
+    elif command == "load":
+        return Load(endpoint, ledgers[0]).run()
+    elif command == "check":
+        return check(endpoint, ledgers)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
