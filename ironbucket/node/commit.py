@@ -20,14 +20,16 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ironbucket import failpoints, fsutil
 from ironbucket.clock import following, wall_ms
 from ironbucket.errors import IronBucketError
 from ironbucket.node import heads
-from ironbucket.node.apply import Applied, Applier, advance_clock
+from ironbucket.node.apply import Applied, Applier, advance_clock, stream_number
 from ironbucket.node.heads import Head, LogFiles
+from ironbucket.store import keys
 from ironbucket.store.buckets import BucketRow
 from ironbucket.store.index import Index, index_errors
 from ironbucket.store.keys import State
@@ -88,6 +90,17 @@ class Transaction:
         if "upload" in attributes:
             self.uploads.add(str(attributes["upload"]))
         return record
+
+    def witness(self, clock: tuple[int, int]) -> None:
+        """The clock (milliseconds, counter) is behind no stamp that this node has seen, in whatever form."""
+        advance_clock(self.connection, clock)
+        self._ms, self._logical = max((self._ms, self._logical), clock)
+
+    def keep(self, row: BucketRow, key: str, state: State) -> None:
+        """Make `state` what is known of a key, without a record: what stands for it is elsewhere."""
+        old = self.state(row, key)
+        keys.save(self.connection, row.number, key, old, state, partial(stream_number, self.connection))
+        self.applied.states[row.number, key] = state
 
     @property
     def own(self) -> Head:
@@ -294,9 +307,9 @@ class Committer:
             if active is not None:
                 active.sync()
 
-    def undisturbed(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
+    def undisturbed(self, action: Callable[[sqlite3.Connection], Result], *, durable: bool = False) -> Result:
         """Run `action` in a transaction of the index while nobody commits: for changes of files only."""
-        with self._lock, self._index.transaction() as connection:
+        with self._lock, self._index.transaction(durable=durable) as connection:
             return action(connection)
 
     def close(self) -> None:

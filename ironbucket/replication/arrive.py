@@ -135,14 +135,14 @@ class Arrivals:
         Raises Refused (it is not what the record says), ServiceUnavailable (it has to be sent first).
         """
         record, payload = entry.line.record, entry.payload
-        if record.operation != PUT:
+        if record.operation != PUT or payload is None:
             return
         if payload == wire.GONE:
             self._forget(record)
         elif payload == wire.SENT:
             self._check_sent(record)
         else:
-            self._stage_inline(record, payload if isinstance(payload, bytes) else b"")
+            self._stage_inline(record, payload if isinstance(payload, bytes) else payload.encode())
         self._payloads.prepare_key(record.bucket, record.key or "")
 
     def _stage_inline(self, record: Record, data: bytes) -> None:

@@ -33,6 +33,7 @@ class Cursor:
     backlog_since_ms: int = 0  # stamp of the oldest entry that waits
     #: logs of other nodes that the peer lacks: "node/epoch" -> (where it stands, since when in ms)
     waiting: dict[str, tuple[int, int]] = field(default_factory=dict)
+    transfer: dict[str, Any] = field(default_factory=dict)  # a state on its way: where it is, entries so far
     refused: dict[str, str] = field(default_factory=dict)  # "node/epoch/sequence" -> the peer's reason
 
     def reached(self, answer: dict[str, Any]) -> None:

@@ -53,6 +53,10 @@ class Peer:
         """Deliver a batch; returns the peer's vector after it. Raises PeerRefused with what was not taken, and why."""
         return _with_vector(self._json("POST", "batch", body=body))
 
+    def send(self, what: str, body: bytes) -> dict[str, Any]:
+        """Send bytes to an endpoint, return the answer's JSON document. Raises PeerRefused, PeerUnreachable."""
+        return self._json("POST", what, body=body)
+
     def get(self, what: str, query: Mapping[str, str]) -> dict[str, Any]:
         """The JSON document of an endpoint."""
         return self._json("GET", what, query)

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -36,12 +37,13 @@ from ironbucket.errors import (
     ServiceUnavailable,
     StorageFull,
 )
-from ironbucket.node import heads
+from ironbucket.node import heads, resync
 from ironbucket.node.commit import Transaction
 from ironbucket.replication import PREFIX, admit, digest, lend, wire
 from ironbucket.replication.admit import Refused
 from ironbucket.replication.arrive import Arrivals, Busy
 from ironbucket.replication.peer import ACCESS_KEY, REGION, SERVICE
+from ironbucket.replication.takeover import Takeover
 from ironbucket.store.payloads import Payload
 from ironbucket.verifier import Verifier
 from ironbucket.wal.reader import read_stream
@@ -79,6 +81,7 @@ class Receiver:
         self._verifier = Verifier(lambda key: secret if key == ACCESS_KEY and secret else None, REGION, SERVICE)
         self._pool = ThreadPoolExecutor(8, "payload")
         self._arrivals = Arrivals(node.payloads)
+        self._takeover = Takeover(node, self._stage_all, self._state)
         self._routes: dict[tuple[str, str], Callable[[Environ, Mapping[str, str]], Answer]] = {
             ("GET", "vector"): self._get_vector,
             ("POST", "batch"): self._post_batch,
@@ -86,6 +89,10 @@ class Receiver:
             ("PUT", "payload"): self._put_payload,
             ("GET", "object"): lambda _, query: lend.get_object(node, query),
             ("GET", "bytes"): lambda _, query: lend.get_bytes(node, query),
+            **{
+                ("POST", f"state/{what}"): partial(self._take_over, what)
+                for what in ("begin", "lacks", "range", "finish")
+            },
             ("POST", "digest"): lambda environ, _: digest.answer(node, _read_signed_body(environ)),
         }
 
@@ -153,7 +160,14 @@ class Receiver:
 
     def _state(self) -> dict[str, Any]:
         who = self._node.identity
-        return {"node": who.node, "epoch": who.epoch, "clock": wall_ms(), "vector": self.vector()}
+        state: dict[str, Any] = {"node": who.node, "epoch": who.epoch, "clock": wall_ms(), "vector": self.vector()}
+        wanted = resync.pending(self._node.files.directory)
+        if wanted is not None:
+            state["resync"] = {"id": wanted.id, "from": wanted.source}
+        return state
+
+    def _take_over(self, what: str, environ: Environ, _query: Mapping[str, str]) -> Answer:
+        return self._takeover.answer(what, _read_signed_body(environ))
 
     def _post_batch(self, environ: Environ, _query: Mapping[str, str]) -> Answer:
         for piece in wire.parse(_read_signed_body(environ)):
@@ -185,8 +199,9 @@ class Receiver:
             entries = [entry for entry in piece.entries if entry.line.record.sequence > known]
             for entry in entries:
                 admit.check(entry.line.record)
-            for _ in self._pool.map(self._arrivals.stage, entries):
-                failpoints.hit("batch-payload-staged")
+                if entry.line.record.operation == PUT and entry.payload is None:
+                    raise wire.CorruptBatch(f"{admit.place_of(entry.line.record)} came without its payload")
+            self._stage_all(entries)
             failpoints.hit("batch-staged")
             self._node.committer.submit(lambda transaction: self._append(transaction, header, piece.entries))
 
@@ -197,6 +212,10 @@ class Receiver:
     def _sequence(self, header: Header) -> int:
         stream = f"{header.node}/{header.epoch}"
         return int(self.vector().get(stream, [0])[0])
+
+    def _stage_all(self, entries: Iterable[wire.Entry]) -> None:
+        for _ in self._pool.map(self._arrivals.stage, entries):
+            failpoints.hit("batch-payload-staged")
 
     def _append(self, transaction: Transaction, header: Header, entries: list[wire.Entry]) -> None:
         """Under the log's lock: what continues the copy of this log is taken, what is known already is skipped."""
@@ -267,7 +286,10 @@ class _StreamLock:
 
 
 def _diverged(record: Record) -> Refused:
-    return Refused(f"{record.node}/{record.epoch}/{record.sequence}", EpochDiverged().message)
+    return Refused(
+        f"{record.node}/{record.epoch}/{record.sequence}",
+        f"{EpochDiverged().message} Stop {record.node} and run 'ironbucket recover --new-epoch' there.",
+    )
 
 
 def _read_signed_body(environ: Environ) -> bytes:

@@ -6,31 +6,31 @@ forwards it when it has been missing for a while, so that it arrives also when i
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import logging
-import os
+import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ironbucket import failpoints
 from ironbucket.clock import wall_ms
-from ironbucket.errors import IronBucketError
+from ironbucket.errors import EpochDiverged, IronBucketError, LogDamaged
 from ironbucket.node import heads
 from ironbucket.node.heads import Head, LogFiles
 from ironbucket.replication import wire
 from ironbucket.replication.cursor import Cursor, State
-from ironbucket.replication.peer import Peer, PeerRefused, PeerUnreachable
-from ironbucket.store import buckets, keys
+from ironbucket.replication.feed import Feed, SnapshotNeeded
+from ironbucket.replication.payloads import PayloadLost, Payloads
+from ironbucket.replication.peer import Peer, PeerRefused
+from ironbucket.replication.transfer import Transfer
 from ironbucket.store.index import Index
-from ironbucket.store.model import Kind
 from ironbucket.store.paths import Layout
-from ironbucket.store.payloads import MANIFEST, PayloadMissing, read_manifest
 from ironbucket.wal.reader import Line, oldest, read_stream
 from ironbucket.wal.record import PUT, Record
-from ironbucket.wal.segment import Header, read_header, segments
+from ironbucket.wal.segment import read_header
 
 if TYPE_CHECKING:
     from ironbucket.config import Settings
@@ -38,12 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class PayloadLost(IronBucketError):
-    """The payload of an entry is not here."""
-
-
-class SnapshotNeeded(IronBucketError):
-    """The peer lacks records that the logs no longer hold: it needs a snapshot."""
+NEW_EPOCH = "Stop that node and run 'ironbucket recover --new-epoch' there."
 
 
 @dataclass
@@ -66,6 +61,16 @@ class Local:
     def heads(self) -> list[Head]:
         """How far each log is committed here: nothing beyond may be shipped."""
         return [head for head in heads.load_all(self.index.reader) if head.sequence]
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[sqlite3.Connection]:
+        """One view of the index, at one position of the logs."""
+        connection = self.index.reader
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("ROLLBACK")
 
     def close(self) -> None:
         self.index.close()
@@ -122,7 +127,7 @@ def _serve_peer(
     while not stop.is_set():
         peer = Peer(cursor.address, settings.cluster_secret, local.node)
         try:
-            _serve_once(settings, local, peer, cursor, stop)
+            _serve_once(settings, local, state, peer, cursor, stop)
         except Exception as error:  # a defect met with one peer must not keep the others waiting
             log.exception("%s", cursor.address)
             cursor.failed(f"{type(error).__name__}: {error}")
@@ -138,10 +143,12 @@ def _serve_peer(
             return
 
 
-def _serve_once(settings: Settings, local: Local, peer: Peer, cursor: Cursor, stop: threading.Event) -> None:
+def _serve_once(
+    settings: Settings, local: Local, state: State, peer: Peer, cursor: Cursor, stop: threading.Event
+) -> None:
     before = cursor.last_error
     try:
-        Shipment(settings, local, peer, cursor).ship(stop)
+        Shipment(settings, local, peer, cursor, state=state).ship(stop)
     except (IronBucketError, OSError) as error:
         if before != str(error):
             log.error("%s: %s", cursor.address, error)
@@ -152,21 +159,34 @@ def _serve_once(settings: Settings, local: Local, peer: Peer, cursor: Cursor, st
 class Shipment:
     """What one peer lacks, on its way."""
 
-    def __init__(self, settings: Settings, local: Local, peer: Peer, cursor: Cursor, *, discarded: str = "") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        local: Local,
+        peer: Peer,
+        cursor: Cursor,
+        *,
+        state: State | None = None,
+        discarded: str = "",
+    ) -> None:
         """`discarded`: the place (node/epoch/sequence) of an entry that goes without its payload."""
         self._settings, self._local, self._peer, self._cursor = settings, local, peer, cursor
+        self._state = state
+        self._feed = Feed(local.files)
+        self._payloads = Payloads(local.index, local.layout, peer)
         self._discarded = discarded
         self._forward_after_ms = max(3 * settings.batch_interval, 3000)
 
     def ship(self, stop: threading.Event, only: str = "") -> None:
-        """Until the peer has everything, or all of one stream ("node/epoch").
+        """Until the peer has everything that can be shipped, or all of one log ("node/epoch"). Raises PeerUnreachable.
 
-        What fails in one stream delays no other. Raises PeerUnreachable, and at the end what failed: PeerRefused,
-        SnapshotNeeded, LogDamaged.
+        What is wrong with one log stops that log only; it is raised in the end, and stays visible as backlog.
         """
-        self._cursor.reached(self._peer.vector())
+        answer = self._peer.vector()
+        self._cursor.reached(answer)
         self._cursor.refused.clear()
-        failed: dict[str, IronBucketError] = {}
+        self._answer_request(answer, stop)
+        troubles: dict[str, IronBucketError] = {}
         sent = True
         while sent and not stop.is_set():
             sent = False
@@ -174,21 +194,64 @@ class Shipment:
                 stream = f"{head.node}/{head.epoch}"
                 if head.sequence <= self._cursor.sequence(stream):
                     self._cursor.waiting.pop(stream, None)
-                elif stream not in failed and stream not in self._refused_streams():
-                    try:
-                        sent |= self._ship_stream(head)
-                    except PeerUnreachable:
-                        raise
-                    except IronBucketError as error:
-                        failed[stream] = error
-        for failure in failed.values():
-            if not (isinstance(failure, PeerRefused) and failure.document.get("code") == "Busy"):
-                raise failure
+                if stream in troubles or stream in self._refused_streams():
+                    continue
+                try:
+                    self._check_agreement(head)
+                    sent |= head.sequence > self._cursor.sequence(stream) and self._ship_stream(head)
+                except SnapshotNeeded as needed:
+                    if self._is_for_another(head):
+                        continue
+                    log.info("%s needs a snapshot: %s", self._cursor.address, needed.message)
+                    sent |= self._transfer(stop)
+                except (LogDamaged, EpochDiverged, PeerRefused) as error:
+                    troubles[stream] = error
+        messages = [error.message for error in troubles.values() if not _is_busy(error)]
+        if messages:
+            raise IronBucketError("; ".join(messages))
 
     def _heads(self, only: str) -> list[Head]:
-        """This node's own log first: nobody else has it."""
+        """This node's own logs first: nobody else may have them."""
         found = [head for head in self._local.heads() if only in ("", f"{head.node}/{head.epoch}")]
         return sorted(found, key=lambda head: head.node != self._local.node)
+
+    def _check_agreement(self, head: Head) -> None:
+        """Raises EpochDiverged where the peer holds other records under the same numbers."""
+        sequence, chain = self._cursor.vector.get(f"{head.node}/{head.epoch}", (0, ""))
+        own = (head.node, head.epoch) == (self._local.node, self._local.epoch)
+        if own and sequence > head.sequence:
+            raise EpochDiverged(
+                f"{self._cursor.address} holds record {sequence} of this node's epoch {head.epoch}, whose log here ends"
+                f" at {head.sequence}: it was put back from an older copy. {NEW_EPOCH}"
+            )
+        if sequence == head.sequence and chain != head.chain:
+            raise EpochDiverged(
+                f"{self._cursor.address} holds another record {sequence} of {head.node}, epoch {head.epoch}: the log of"
+                f" {head.node} was put back from an older copy. {NEW_EPOCH}"
+            )
+
+    def _is_for_another(self, head: Head) -> bool:
+        """Whether the origin of a log can be expected to help the peer, with the log or with its state."""
+        origin = self._origin(head.node)
+        return head.node not in (self._local.node, self._cursor.node) and origin is not None and not origin.last_error
+
+    def _origin(self, node: str) -> Cursor | None:
+        peers = self._state.peers.values() if self._state is not None else ()
+        return next((cursor for cursor in peers if cursor.node == node), None)
+
+    def _answer_request(self, answer: Mapping[str, Any], stop: threading.Event) -> None:
+        wanted = answer.get("resync")
+        if wanted and wanted["from"] in ("", self._local.node):
+            self._transfer(stop, request=str(wanted["id"]))
+
+    def _transfer(self, stop: threading.Event, request: str = "") -> bool:
+        """Bring the peer a snapshot. False when another node is doing that, or `stop` came first."""
+        try:
+            return Transfer(self._settings, self._local, self._peer, self._cursor).run(stop, request)
+        except PeerRefused as refusal:
+            if not _is_busy(refusal):
+                raise
+            return False
 
     def ship_stream(self, stream: str) -> bool:
         """One batch of one stream ("node/epoch"). False when there is nothing to send. Raises as `ship` does."""
@@ -198,26 +261,14 @@ class Shipment:
         return {place.rpartition("/")[0] for place in self._cursor.refused}
 
     def _ship_stream(self, head: Head) -> bool:
-        """One batch of a stream. False when there is nothing to send just now."""
-        path = self._local.files.active_path(head.node, head.epoch)
+        """One batch of a stream. False when there is nothing to send just now. Raises SnapshotNeeded, LogDamaged."""
         after = self._cursor.sequence(f"{head.node}/{head.epoch}")
-        begin = oldest(path, head.epoch)
-        if begin is None:
-            return False
-        header, _ = read_header(segments(path, head.epoch)[0].path)
-        if after < begin - 1 and not (after == 0 and (header.first == 1 or header.parent_epoch)):
-            raise SnapshotNeeded(f"{self._cursor.address} has {head.node} up to {after}, the log begins at {begin}")
         if head.node != self._local.node and not self._is_left_to_us(f"{head.node}/{head.epoch}", after):
             return False
-        chain, lines = self._batch(head, path, max(after, header.first - 1), header)
-        if not lines:
-            return False
-        first = Header(
-            head.node, head.epoch, lines[0].record.sequence, chain, header.parent_epoch, header.parent_sequence
-        )
+        header, lines = self._feed.take(head, after, self._settings.max_batch_size)
         entries = self._entries(lines)
         if entries:
-            self._deliver(wire.Piece(first, entries))
+            self._deliver(wire.Piece(header, entries))
         return bool(entries)
 
     def _is_left_to_us(self, stream: str, after: int) -> bool:
@@ -231,22 +282,6 @@ class Shipment:
             self._cursor.waiting[stream] = (after, now)
             return False
         return now - since >= self._forward_after_ms
-
-    def _batch(self, head: Head, path: str, after: int, header: Header) -> tuple[str, list[Line]]:
-        """The chain hash before the first line, by this node's own copy, and the lines."""
-        chain, size = header.chain, 0
-        lines: list[Line] = []
-        for line in read_stream(path, head.epoch, max(after - 1, header.first - 1)):
-            if line.record.sequence <= after:
-                chain = line.chain
-                continue
-            if line.record.sequence > head.sequence or len(lines) >= self._settings.max_batch_size:
-                break
-            lines.append(line)
-            size += len(line.raw) + min(line.record.size or 0, wire.MAX_INLINE)
-            if size >= wire.MAX_BATCH_BYTES:
-                break
-        return chain, lines
 
     def _entries(self, lines: list[Line]) -> list[wire.Entry]:
         """The entries with their payloads, up to the first whose payload cannot be delivered: that one is refused."""
@@ -271,48 +306,7 @@ class Shipment:
             return wire.Entry(line)
         if _place(record) == self._discarded:
             return wire.Entry(line, wire.GONE)
-        path = self._local.layout.payload(record.bucket, record.key or "", record.version)
-        place = {"bucket": record.bucket, "key": record.key or "", "version": record.version}
-        try:
-            if record.attributes.get("parts"):
-                self._send_parts(place, path)
-                return wire.Entry(line, wire.SENT)
-            if (record.size or 0) <= wire.MAX_INLINE:
-                with open(path, "rb") as source:
-                    return wire.Entry(line, source.read())
-            self._send_file({**place, "etag": record.etag or ""}, path)
-        except FileNotFoundError:
-            if self._is_live(record):
-                raise PayloadLost(
-                    f"the payload of {record.bucket}/{record.key} is missing here. Run 'ironbucket verify --repair'."
-                ) from None
-            return wire.Entry(line, wire.GONE)
-        return wire.Entry(line, wire.SENT)
-
-    def _send_parts(self, place: dict[str, str], path: str) -> None:
-        """The parts that the manifest names, then the manifest, which has no ETag of its own."""
-        try:
-            parts = read_manifest(path)
-        except PayloadMissing:
-            raise FileNotFoundError(path) from None
-        for part in parts:
-            self._send_file({**place, "name": part.name}, f"{path}/{part.name}")
-        with open(f"{path}/{MANIFEST}", "rb") as source:
-            digest = hashlib.file_digest(source, "sha256").hexdigest()
-        self._send_file({**place, "name": MANIFEST, "sha256": digest}, f"{path}/{MANIFEST}")
-
-    def _is_live(self, record: Record) -> bool:
-        connection = self._local.index.reader
-        row = buckets.load(connection, record.bucket)
-        state = keys.load(self._local.index, connection, row.number, record.bucket, record.key or "") if row else ()
-        return any(one.version == record.version and one.kind is Kind.OBJECT for one in state)
-
-    def _send_file(self, place: dict[str, str], path: str) -> None:
-        """A payload file, resumed where an earlier attempt broke off."""
-        there, size = self._peer.payload_size(place), os.path.getsize(path)
-        if there != -1:  # also when all bytes are there: the peer has yet to compare them with the ETag
-            self._peer.send_payload({**place, "size": str(size)}, path, there if there <= size else 0)
-            failpoints.hit("payload-delivered")
+        return wire.Entry(line, self._payloads.deliver(record))
 
     def _deliver(self, piece: wire.Piece) -> None:
         stream = f"{piece.header.node}/{piece.header.epoch}"
@@ -336,6 +330,11 @@ class Shipment:
         self._cursor.refused[place] = reason
         self._cursor.failed(f"{place} refused: {reason}")
         log.error("%s does not get %s: %s", self._cursor.address, place, reason)
+
+
+def _is_busy(error: IronBucketError) -> bool:
+    """Whether another node, or another process of this one, is delivering the same just now."""
+    return isinstance(error, PeerRefused) and error.document.get("code") == "Busy"
 
 
 def _place(record: Record) -> str:

@@ -140,9 +140,12 @@ class Index:
         return known
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The writer's transaction; the caller holds the log's lock. Commits at the end, rolls back on any error."""
-        with index_errors():
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """The writer's transaction; the caller holds the log's lock. Commits at the end, rolls back on any error.
+
+        With `durable` it, and all before it, is on disk at the end: for what no log could replay.
+        """
+        with index_errors(), self._synchronised(durable):
             self.writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self.writer
@@ -154,6 +157,16 @@ class Index:
                 self._origins.clear()
                 self._numbers.clear()
                 raise
+
+    @contextlib.contextmanager
+    def _synchronised(self, durable: bool) -> Iterator[None]:
+        if durable:
+            self.writer.execute("PRAGMA synchronous=FULL")
+        try:
+            yield
+        finally:
+            if durable:
+                self.writer.execute(f"PRAGMA synchronous={self._synchronous}")
 
     def checkpoint(self, beyond: int = 0) -> None:
         """Move what is committed from SQLite's own log into the index file, if that is longer than `beyond` bytes.

@@ -103,21 +103,26 @@ def _version_order(version):
 
 def lacking(have, wanted):
     """What one node lacks of what another has: sentences, [] if nothing. Both: from `ironbucket status --json`."""
-    heads = {head["node"]: head for head in _vector(have)}
+    heads = {(head["node"], head["epoch"]): head for head in _vector(have)}
+    latest = {head["node"]: head["epoch"] for head in sorted(_vector(have), key=lambda head: int(head["epoch"], 16))}
     found = []
     for head in _vector(wanted):
-        mine = heads.get(head["node"])
+        mine = heads.get((head["node"], head["epoch"]))
         if mine is None:
-            if head["sequence"]:
-                found.append("%s has nothing of %s" % (have.get("node", "it"), head["node"]))
-        elif int(mine["epoch"], 16) < int(head["epoch"], 16):
-            found.append("%s has an earlier epoch of %s" % (have["node"], head["node"]))
-        elif mine["epoch"] == head["epoch"] and mine["sequence"] < head["sequence"]:
+            later = int(latest.get(head["node"], "0"), 16) > int(head["epoch"], 16)
+            if head["sequence"] and not later:
+                found.append("%s has nothing of %s, epoch %s" % (have["node"], head["node"], head["epoch"]))
+        elif mine["sequence"] < head["sequence"]:
             missing = head["sequence"] - mine["sequence"]
             found.append("%s lacks %d entries of %s" % (have["node"], missing, head["node"]))
-        elif (mine["epoch"], mine["sequence"]) == (head["epoch"], head["sequence"]) and mine["chain"] != head["chain"]:
+        elif mine["sequence"] == head["sequence"] and mine["chain"] != head["chain"]:
             found.append("%s and %s hold different logs of %s" % (have["node"], wanted["node"], head["node"]))
     return found
+
+
+def lacking_of(wanted, have):
+    """`lacking` with its arguments the other way round, for `map`."""
+    return lacking(have, wanted)
 
 
 def _vector(status):
@@ -130,4 +135,11 @@ class FilterModule:
 
     def filters(self):
         """Name of each filter, and what does it."""
-        return {"members": members, "peers": peers, "problems": problems, "newest": newest, "lacking": lacking}
+        return {
+            "lacking": lacking,
+            "lacking_of": lacking_of,
+            "members": members,
+            "newest": newest,
+            "peers": peers,
+            "problems": problems,
+        }
