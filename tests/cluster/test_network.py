@@ -18,14 +18,13 @@ MIB = 1 << 20
 
 
 def put(cluster: Cluster, number: int, key: str, data: bytes, bucket: str = "shared") -> None:
-    session = cluster.session(number)
+    session = cluster.client(number)
     answer = session.request("PUT", bucket, key, data)
-    session.close()
     assert answer.status == 200, str(answer)
 
 
 def put_in_parts(cluster: Cluster, number: int, key: str, parts: list[bytes]) -> None:
-    session = cluster.session(number)
+    session = cluster.client(number)
     upload = session.request("POST", "shared", key, query={"uploads": ""}).xml().findtext("UploadId", "")
     listed = ""
     for i, data in enumerate(parts, 1):
@@ -33,7 +32,6 @@ def put_in_parts(cluster: Cluster, number: int, key: str, parts: list[bytes]) ->
         listed += f"<Part><PartNumber>{i}</PartNumber><ETag>{answer.headers['etag']}</ETag></Part>"
     body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
     answer = session.request("POST", "shared", key, body, {"uploadId": upload})
-    session.close()
     assert answer.status == 200 and not answer.code, str(answer)
 
 

@@ -33,13 +33,12 @@ def test_the_receivers_disk_is_full(disks: Callable[..., Disk], clusters: Cluste
     done = cluster.replicate(0)
     assert done.returncode == 1
     assert "StorageFull" in done.stdout
-    session = cluster.session(1)
+    session = cluster.client(1)
     assert session.request("GET", "shared", "before").body == b"before"
     assert session.request("DELETE", "shared", "before").status in (204, 503, 507)
-    session.close()
     disk.drain()
     cluster.converge()
-    cluster.close()  # the disk is unmounted next
+    cluster.close()  # before the disk is unmounted
 
 
 @pytest.mark.parametrize("what", ["the log", "everything"])

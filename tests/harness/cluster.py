@@ -47,6 +47,8 @@ class Cluster:
             mine = [link.address for (a, _), link in sorted(self.links.items()) if a == i]
             self.nodes[i].settings["CLUSTER_NODES"] = ",".join(mine)
         self._replicators: dict[int, subprocess.Popen[bytes]] = {}
+        self._clients: dict[int, Session] = {}
+        self._closed = False
 
     def start(self, *numbers: int, **settings: Any) -> Cluster:
         """Start the servers (all of them when none is named)."""
@@ -60,6 +62,12 @@ class Cluster:
     def session(self, number: int, timeout: float = 30) -> Session:
         """A keep-alive client of a node."""
         return Session(RawClient(self.nodes[number].endpoint, ACCESS_KEY, SECRET_KEY), timeout)
+
+    def client(self, number: int) -> Session:
+        """The same, closed with the cluster. One for each node: for use by one thread."""
+        if number not in self._clients:
+            self._clients[number] = self.session(number)
+        return self._clients[number]
 
     def make_bucket(self, name: str, number: int = 0) -> None:
         with contextlib.closing(self.session(number)) as session:
@@ -173,6 +181,11 @@ class Cluster:
         return found
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for session in self._clients.values():
+            session.close()
         self.end_replicators()
         for node in self.nodes:
             node.close()
@@ -187,21 +200,26 @@ def vector(node: NodeProcess) -> dict[str, tuple[int, str]]:
 
 
 def index_content(node: NodeProcess) -> dict[str, list[Any]]:
-    """What the index holds, without what is a matter of one node (row numbers, and when it noticed a conflict)."""
+    """What the index of a node holds (see `content_of`)."""
     with contextlib.closing(_open_index(node)) as index:
-        entry = (
-            "b.name, e.key, e.version, e.is_null, e.ms, e.logical, s.node, s.epoch, e.sequence, e.size, e.etag,"
-            " e.attributes"
-        )
-        joined = "e JOIN buckets b ON b.id = e.bucket JOIN streams s ON s.id = e.origin"
-        queries = {
-            "streams": "SELECT node, epoch, sequence, chain FROM streams WHERE sequence > 0",
-            "buckets": "SELECT name, owner, created, deleted, configuration FROM buckets",
-            "objects": f"SELECT {entry} FROM objects {joined}",
-            "history": f"SELECT {entry}, e.kind FROM history {joined}",
-            "conflicts": "SELECT bucket, key, version, ms, node, operation, size, etag FROM conflicts",
-        }
-        found = {table: sorted(index.execute(query).fetchall()) for table, query in queries.items()}
+        return content_of(index)
+
+
+def content_of(index: sqlite3.Connection) -> dict[str, list[Any]]:
+    """What an index holds, without what is a matter of one node (row numbers, and when it noticed a conflict)."""
+    entry = (
+        "b.name, e.key, e.version, e.is_null, e.ms, e.logical, s.node, s.epoch, e.sequence, e.size, e.etag,"
+        " e.attributes"
+    )
+    joined = "e JOIN buckets b ON b.id = e.bucket JOIN streams s ON s.id = e.origin"
+    queries = {
+        "streams": "SELECT node, epoch, sequence, chain FROM streams WHERE sequence > 0",
+        "buckets": "SELECT name, owner, created, deleted, configuration FROM buckets",
+        "objects": f"SELECT {entry} FROM objects {joined}",
+        "history": f"SELECT {entry}, e.kind FROM history {joined}",
+        "conflicts": "SELECT bucket, key, version, ms, node, operation, size, etag FROM conflicts",
+    }
+    found = {table: sorted(index.execute(query).fetchall()) for table, query in queries.items()}
     for table in ("objects", "history"):
         found[table] = [(*row[:11], json.dumps(json.loads(row[11]), sort_keys=True), *row[12:]) for row in found[table]]
     return found
