@@ -160,7 +160,7 @@ class Cluster:
         found = list(records.entries(logs))
         outcomes = records.outcomes(found)
         _check_outcomes(content, outcomes)
-        served = [self._served(i) for i in range(len(self.nodes))]
+        served = [self.served(i) for i in range(len(self.nodes))]
         for other in served[1:]:
             assert other == served[0]
         _check_served(served[0], outcomes)
@@ -168,7 +168,7 @@ class Cluster:
             check_payloads(node)
         return outcomes
 
-    def _served(self, number: int) -> dict[tuple[str, str], str]:
+    def served(self, number: int) -> dict[tuple[str, str], str]:
         """(bucket, key) -> MD5 of what a client reads, over all buckets."""
         found = {}
         with contextlib.closing(self.session(number)) as session:
