@@ -25,7 +25,7 @@ def test_an_acknowledged_write_is_on_so_many_nodes(clusters: Clusters, level: st
     written = {(bucket, key): digest for bucket, key, digest in rivals.clients[0].acknowledged}
     lost = cluster.nodes.pop(0)
     assert not lost.running()
-    holders = {place: 0 for place in written}
+    holders = dict.fromkeys(written, 0)
     for number in (0, 1):
         served = cluster.served(number)
         for place, digest in written.items():
