@@ -259,6 +259,7 @@ class Committer:
         """Apply what the log holds beyond `own`, and cut off what a dying process left incomplete."""
         connection = transaction.connection
         active = self._files.segment(own) or self._files.resume(own)
+        own = self._files.origin(own)
         self._files.cut_torn_end(active.path, own.offset if active.header.first == own.segment else 0)
         for line in self._files.unapplied(own):
             self._applier.apply(connection, line.record, transaction.applied)

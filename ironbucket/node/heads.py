@@ -16,7 +16,7 @@ from ironbucket.node.apply import stream_number
 from ironbucket.wal.reader import Line, Torn, chain_at, read_stream, tail
 from ironbucket.wal.record import NO_CHAIN
 from ironbucket.wal.repair import set_aside
-from ironbucket.wal.segment import Header
+from ironbucket.wal.segment import Header, read_header, segments
 from ironbucket.wal.stream import ActiveSegment, resume
 
 
@@ -118,6 +118,19 @@ class LogFiles:
         active = self._open[head.node, head.epoch].rotate(head.sequence + 1, head.chain)
         self._open[head.node, head.epoch] = active
         return replace(head, segment=active.header.first, offset=active.start)
+
+    def origin(self, head: Head) -> Head:
+        """What comes before the first record, for a stream of which nothing is applied; any other head as it is.
+
+        An epoch that continues another one does not begin with record 1.
+        """
+        if head.sequence:
+            return head
+        for segment in segments(self.active_path(head.node, head.epoch), head.epoch)[:1]:
+            header, _ = read_header(segment.path)
+            if header.first in (1, header.parent_sequence + 1):
+                return replace(head, sequence=header.first - 1, chain=header.chain)
+        return head
 
     def unapplied(self, head: Head) -> Iterator[Line]:
         """The lines that are in the log and not in the index.

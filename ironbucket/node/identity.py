@@ -8,8 +8,8 @@ not the ones it wrote itself, even before it has met a peer:
 * ``.sequence`` or the index may know of records that the log does not hold.
 
 A new epoch continues the sequence and the chain of the old one, whose log stays readable under ``peers/``; what other
-nodes still have of it comes back from them. A crash at any step of this leads, at the next start, to the end of it or
-to one more epoch, which harms nothing.
+nodes still have of it comes back from them. ``node.json.id`` is removed before the first step and written after the
+last, so that a crash in between leads to one more epoch at the next start, which harms nothing.
 """
 
 from __future__ import annotations
@@ -71,19 +71,16 @@ def settle(wal_path: str, node: str, index_path: str, *, logged: bool) -> Identi
             "Set NODE_ID back, or give this node a WAL_PATH of its own."
         )
     past = str(known.get("epoch", header.epoch))
-    if past not in (header.epoch, header.parent_epoch) and closed_segments(os.path.dirname(wal_path), past):
+    if past != header.epoch and closed_segments(os.path.dirname(wal_path), past):
         raise LogDamaged(wal_path, 0, f"the header names epoch {header.epoch}, the closed segments are of {past}")
     doubt = _doubt(wal_path, header, known, index_path)
-    if not doubt:
-        if known.get("epoch") != header.epoch:  # the end of a `begin_epoch` that was cut short
-            _write_state(wal_path, node, header.epoch, _last_sequence(wal_path, header))
-        return Identity(node, header.epoch)
-    return Identity(node, begin_epoch(wal_path), doubt)
+    return Identity(node, begin_epoch(wal_path), doubt) if doubt else Identity(node, header.epoch)
 
 
 def begin_epoch(wal_path: str) -> str:
     """Close the log and go on in a new epoch, which continues the old one's sequence and chain."""
     header, last, _ = tail(wal_path)
+    _forget_state(os.path.dirname(wal_path))  # from here on a start that follows a crash begins an epoch too
     for segment in segments(wal_path, header.epoch):
         _retire(wal_path, header, segment.path)
         failpoints.hit("epoch-retiring")
@@ -160,9 +157,9 @@ def _doubt(wal_path: str, header: Header, known: dict[str, object], index_path: 
         return "node.json is missing"
     if known.get("identity") != _fingerprint(wal_path):
         return "the files of the log are not the ones this node wrote: they were put back from a copy"
-    if known.get("epoch") not in (header.epoch, header.parent_epoch):
+    if known.get("epoch") != header.epoch:
         return f"the log is of epoch {header.epoch}, this node was in {known.get('epoch')}"
-    if known.get("epoch") == header.epoch and noted is not None and noted > sequence:
+    if noted is not None and noted > sequence:
         return f"the log ends at {sequence}, but {noted} had been written"
     applied = _applied_sequence(index_path, header)
     if applied > sequence:
@@ -215,6 +212,12 @@ def _read_state(directory: str) -> dict[str, object]:
     except (FileNotFoundError, ValueError):
         return {}
     return dict(state)
+
+
+def _forget_state(directory: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(directory, _STATE + ".id"))
+        fsutil.sync_directory(directory)
 
 
 def _write_state(wal_path: str, node: str, epoch: str, sequence: int) -> str:

@@ -27,7 +27,7 @@ from ironbucket.store.paths import Layout
 from ironbucket.store.payloads import Payloads
 from ironbucket.store.uploads import UploadStore
 from ironbucket.wal.reader import Line
-from ironbucket.wal.segment import read_header, segments
+from ironbucket.wal.segment import read_header
 
 if TYPE_CHECKING:
     from ironbucket.config import Settings
@@ -143,6 +143,7 @@ def begin(settings: Settings, layout: Layout) -> Prepared:
         for name in os.listdir(directory):
             if name.endswith(".tmp"):  # `fsutil.replace_file` was cut short
                 os.unlink(os.path.join(directory, name))
+    _remove_index(layout.index + ".new")
     set_aside = []
     if kept := remains.cut_torn_end(settings, layout.index):
         log.warning("the log's last write was cut short; its remnant is kept in %s", kept)
@@ -193,7 +194,6 @@ def _rebuild(settings: Settings, layout: Layout, progress: Progress) -> int:
                 " 'ironbucket recover --from-files' makes both anew from the payloads."
             )
     path = layout.index + ".new"
-    _remove_index(path)
     index = Index(path, durable=not settings.wal_enabled)
     try:
         replayed = _replay(settings, index, progress)
@@ -229,7 +229,7 @@ def _replay(settings: Settings, index: Index, progress: Progress) -> int:
         rebuild.begin(settings, files, index, payloads, streams, progress)
         for node, epoch in streams:
             with index.transaction() as connection:
-                head = _origin(files, heads.load(connection, node, epoch))
+                head = files.origin(heads.load(connection, node, epoch))
             path = files.active_path(node, epoch)
             if path != settings.wal_path and os.path.exists(path):
                 known = read_header(path)[0].first == head.segment
@@ -245,18 +245,6 @@ def _replay(settings: Settings, index: Index, progress: Progress) -> int:
     finally:
         files.close()
     return replayed
-
-
-def _origin(files: LogFiles, head: Head) -> Head:
-    """Where a log begins: an epoch that continues another one does not begin with record 1."""
-    if head.sequence:
-        return head
-    for segment in segments(files.active_path(head.node, head.epoch), head.epoch):
-        header, _ = read_header(segment.path)
-        if header.parent_epoch and header.first == header.parent_sequence + 1:
-            return replace(head, sequence=header.first - 1, chain=header.chain)
-        break
-    return head
 
 
 def _apply(index: Index, applier: Applier, head: Head, chunk: list[Line]) -> None:

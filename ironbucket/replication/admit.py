@@ -60,7 +60,9 @@ def check(record: Record) -> None:
     ahead = record.ms - wall_ms()
     if ahead > MAX_SKEW_MS:
         raise Refused(
-            place_of(record), f"its stamp is {ahead // 1000} s ahead of this node's clock: set the clocks right"
+            place_of(record),
+            f"its stamp is {ahead // 1000} s ahead of this node's clock: set the clocks right"
+            " (it is offered again at each run)",
         )
     try:
         _check_fields(record)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ironbucket.config import Settings
 
 #: lines that are read for one peer; the bytes of those beyond are estimated from them
-_MOST_LINES = 100_000
+_MOST_LINES = 20_000
 #: milliseconds of difference between two clocks that are reported as a problem. Stamps are refused at 15 minutes.
 _MOST_SKEW_MS = 60_000
 

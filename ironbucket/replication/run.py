@@ -53,10 +53,12 @@ class Local:
 
     @classmethod
     def open(cls, settings: Settings) -> Local:
-        header, _ = read_header(settings.wal_path)
+        node, epoch = settings.node_id, ""  # of a node that keeps no log
+        if settings.wal_enabled:
+            header, _ = read_header(settings.wal_path)
+            node, epoch = header.node, header.epoch
         layout = Layout(settings.storage_path)
-        files = LogFiles(settings.wal_path, header.node, header.epoch)
-        return cls(header.node, header.epoch, Index(layout.index), files, layout)
+        return cls(node, epoch, Index(layout.index), LogFiles(settings.wal_path, node, epoch), layout)
 
     def heads(self) -> list[Head]:
         """How far each log is committed here: nothing beyond may be shipped."""

@@ -112,7 +112,8 @@ def segments(active: str, epoch: str) -> list[Segment]:
     # and never leaves one out.
     header = None
     with suppress(FileNotFoundError):
-        header, _ = read_header(active)
+        if os.path.getsize(active):  # an empty file was put in its place by hand: see `stream.resume`
+            header, _ = read_header(active)
     found = {segment.first: segment for segment in closed_segments(os.path.dirname(active), epoch)}
     if header is not None and header.epoch == epoch:
         found[header.first] = Segment(active, epoch, header.first)
