@@ -18,6 +18,7 @@ from ironbucket.errors import (
     InvalidRequest,
     NoSuchUpload,
 )
+from ironbucket.node import locks
 from ironbucket.node.body import Attributes, Body, Conditions, Expected
 from ironbucket.node.buckets import Buckets
 from ironbucket.node.commit import Committer, Transaction
@@ -55,8 +56,10 @@ class Uploads:
     def create(
         self, bucket: str, key: str, attributes: Attributes, checksum_algorithm: str = "", checksum_type: str = ""
     ) -> Upload:
-        """Begin an upload. Raises NoSuchBucket."""
-        self._buckets.get(bucket)
+        """Begin an upload. Raises NoSuchBucket, InvalidRequest (a lock in a bucket without)."""
+        bucket_ = self._buckets.get(bucket)
+        if locks.RETENTION in attributes.extra or locks.LEGAL_HOLD in attributes.extra:
+            locks.check_bucket(bucket_)
         upload = Upload(
             bucket,
             key,
@@ -191,6 +194,10 @@ class Uploads:
             if entry.kind is Kind.OBJECT and entry.attributes.get("upload") == upload_id:
                 return entry
         return None
+
+    def in_progress(self, bucket: str) -> list[Upload]:
+        """All uploads of a bucket that this node holds."""
+        return self._store.scan(bucket)
 
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
         """End an upload and free its parts. Raises NoSuchBucket, NoSuchUpload."""
