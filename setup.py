@@ -28,7 +28,15 @@ setup(
     ],
     extras_require={
         "local": ["jinja2>=3"],  # the load balancer of `ironbucket local`
-        "test": ["pytest>=9", "pytest-xdist>=3", "pytest-timeout>=2", "hypothesis>=6", "boto3>=1.43", "awscli>=1.40", "jinja2>=3"],
+        "test": [
+            "pytest>=9",
+            "pytest-xdist>=3",
+            "pytest-timeout>=2",
+            "hypothesis>=6",
+            "boto3>=1.43",
+            "awscli>=1.40",
+            "jinja2>=3",
+        ],
         "check": ["ruff>=0.15", "mypy>=1.19", "types-PyYAML", "types-tqdm"],
         "ansible": ["ansible-core>=2.19", "ansible-lint>=25", "molecule>=25"],
     },

@@ -373,7 +373,7 @@ class ServiceUnavailable(S3Error):
 
 
 class SignatureDoesNotMatch(S3Error):
-    """The request signature we calculated does not match the signature you provided. Check your key and signing method."""
+    """The request signature we calculated does not match the signature you provided. Check your key and method."""
 
 
 class SlowDown(S3Error):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import threading
 from collections.abc import Iterator
 
 from ironbucket.errors import ServiceUnavailable, StorageFull
@@ -70,7 +71,7 @@ def make_directory(path: str, mode: int = 0o750) -> None:
     """Create a directory and its missing parents, durably. An existing one is left as it is."""
     if os.path.isdir(path):
         return
-    parent = os.path.dirname(path)
+    parent = os.path.dirname(path) or "."
     make_directory(parent, mode)
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, mode)
@@ -79,7 +80,7 @@ def make_directory(path: str, mode: int = 0o750) -> None:
 
 def replace_file(path: str, data: bytes, mode: int = 0o640) -> None:
     """Put `data` under `path`, whole or not at all, durably."""
-    temporary = f"{path}.{os.getpid()}.tmp"
+    temporary = f"{path}.{os.getpid()}-{threading.get_native_id()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         try:

@@ -44,6 +44,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         f"and 0 does so for all (default: {_FIRST_PORT})",
     )
     parser.add_argument(
+        "--no-balancer", action="store_true", help="without nginx: each node is reached at its own port"
+    )
+    parser.add_argument(
         "--data", type=Path, default=Path(".local"), metavar="DIR", help="where everything is kept (default: .local)"
     )
 
@@ -67,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     others = [_replicator(data, name) for name in ports if len(ports) > 1]
     missing = ""
     try:
+        if arguments.no_balancer:
+            raise NoBalancer("--no-balancer was given")
         others.append(balancer(program(), data / "nginx", entrance, list(ports.items())))
     except NoBalancer as reason:
         missing, entrance = str(reason), ports["node-1"]

@@ -1,4 +1,4 @@
-"""`ironbucket wal`: the log for people. `tail` and `show` only read; a running node goes on undisturbed."""
+"""`ironbucket wal`: the log for people. All but `repair` only read; a running node goes on undisturbed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from ironbucket.cli import options
-from ironbucket.cli.printing import moment, safe
-from ironbucket.errors import IronBucketError
+from ironbucket.cli.printing import Progress, amount, moment, safe
+from ironbucket.errors import IronBucketError, LogDamaged
 
 if TYPE_CHECKING:
     from ironbucket.config import Settings
     from ironbucket.wal.reader import Line
+    from ironbucket.wal.repair import Report
 
 _POLL = 0.2  # seconds between two looks at a log that is followed
 
@@ -31,6 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     tail.set_defaults(action=_tail)
 
     show = actions.add_parser("show", help="print records, all or some")
+    show.add_argument("range", nargs="?", type=_range, metavar="SEQUENCE[..SEQUENCE]", help="one record, or from .. to")
     show.add_argument("--from", dest="first", type=_count, default=1, metavar="SEQUENCE", help="the first one")
     show.add_argument("--to", dest="last", type=_count, metavar="SEQUENCE", help="the last one")
     show.add_argument("--bucket", help="only of this bucket")
@@ -45,16 +47,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         form.add_argument("--raw", action="store_true", help="print each line as it is in the file")
         options.add_settings(action)
 
+    verify = actions.add_parser("verify", help="check every line of every log that is kept here")
+    verify.set_defaults(action=_verify)
+    repair = actions.add_parser("repair", help="cut damaged logs where the damage begins; what is cut is kept")
+    repair.set_defaults(action=_repair)
+    for action in (verify, repair):
+        action.add_argument("--json", action="store_true", help="print a JSON object")
+        options.add_settings(action)
+
 
 def run(arguments: argparse.Namespace) -> int:
-    arguments.action(arguments)
-    return 0
+    status: int | None = arguments.action(arguments)
+    return status or 0
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError("must be a whole number")
     return int(text)
+
+
+def _range(text: str) -> tuple[int, int | None]:
+    first, dots, last = text.partition("..")
+    low = _count(first or "1")
+    return low, (_count(last) if last else None) if dots else low
 
 
 def _tail(arguments: argparse.Namespace) -> None:
@@ -75,6 +91,8 @@ def _tail(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
+    if arguments.range:
+        arguments.first, arguments.last = arguments.range
     path, epoch = _stream(options.settings(arguments), arguments)
     lines = _lines(path, epoch, arguments.first)
     if arguments.last is not None:
@@ -83,6 +101,68 @@ def _show(arguments: argparse.Namespace) -> None:
         record = line.record
         if arguments.bucket in (None, record.bucket) and arguments.key in (None, record.key):
             _print(line, arguments)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from ironbucket.wal.repair import verify
+
+    settings = options.settings(arguments)
+    with Progress() as progress:
+        report = verify(settings.wal_path, progress)
+    _print_report(report, arguments)
+    return LogDamaged.exit_status if report.damages else 0
+
+
+def _repair(arguments: argparse.Namespace) -> int:
+    from ironbucket.node.recover import running_alone
+    from ironbucket.wal.repair import repair
+
+    settings = options.settings(arguments)
+    with running_alone(settings), Progress() as progress:
+        report = repair(settings.wal_path, progress)
+    _print_report(report, arguments)
+    if arguments.json:
+        return 0
+    for path in report.restored:
+        print(f"{path}: the header was written again, no record is lost")
+    for cut in report.cuts:
+        print(f"kept in {cut.kept}: what followed byte {cut.offset}")
+        if cut.sequences:
+            first, last = cut.sequences
+            print(
+                f"  with {cut.records} whole records, {first} to {last}, which are no part of the log any more. "
+                "A peer that has them brings them back"
+            )
+    if any(cut.stream.own and cut.stream.damages for cut in report.cuts):
+        print("the next start begins a new epoch, and makes the index anew where it knows more than the log")
+    if not report.cuts and not report.restored:
+        print("nothing to repair")
+    return 0
+
+
+def _print_report(report: Report, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        from dataclasses import asdict
+
+        print(json.dumps(asdict(report), indent=2))
+        return
+    for stream in report.streams:
+        kept = f"records {stream.first} to {stream.last}" if stream.records else "no records"
+        print(
+            f"{stream.node}/{stream.epoch}: {kept}, {stream.records} whole in {stream.segments} segments, "
+            f"{amount(stream.size)}"
+        )
+        for damage in stream.damages:
+            print(f"  {damage.path}: damaged at byte {damage.offset}, record {damage.sequence}: {safe(damage.reason)}")
+        if stream.damages:
+            print(f"  {stream.behind} whole records lie behind the first damage")
+        if stream.torn:
+            print(
+                f"  {stream.torn.path}: incomplete from byte {stream.torn.offset} on, an append that was cut short "
+                "(the next start sets it aside)"
+            )
+    if not report.streams:
+        print("there is no log yet")
 
 
 def _stream(settings: Settings, arguments: argparse.Namespace) -> tuple[str, str]:

@@ -23,10 +23,12 @@ from ironbucket.wal.record import CREATE_BUCKET, DELETE, DELETE_BUCKET, PUT, UPD
 
 @dataclass(slots=True)
 class Applied:
-    """What a group of records has come to: what is left to be done outside the index, and what is known by now."""
+    """What a group of records has come to: what is left to be done outside the index, and what is known by now.
 
-    settle: list[Callable[[], object]] = field(default_factory=list)
-    unsettle: list[Callable[[], object]] = field(default_factory=list)
+    Each step of `settle` returns how to take it back, or None when it has moved nothing.
+    """
+
+    settle: list[Callable[[], Callable[[], object] | None]] = field(default_factory=list)
     #: (bucket number, key) -> state, of the keys that this transaction has looked at
     states: dict[tuple[int, str], keys.State] = field(default_factory=dict)
     clock: tuple[int, int] = (0, 0)  # the newest stamp among the records
@@ -79,7 +81,6 @@ class Applier:
         if record.operation == PUT:
             version, upload = record.version, str(record.attributes.get("upload", ""))
             applied.settle.append(lambda: self._payloads.settle(bucket, key, version, upload))
-            applied.unsettle.append(lambda: self._payloads.unsettle(bucket, key, version, upload))
 
     def state(self, connection: sqlite3.Connection, applied: Applied, row: BucketRow, key: str) -> keys.State:
         """What is known of a key, the records of this transaction included."""
@@ -106,7 +107,9 @@ class Applier:
     def _note_conflict(self, connection: sqlite3.Connection, record: Record, merged: Merged) -> None:
         """Keep the ledger: writes that nobody who replaced them had seen. The result does not depend on the order.
 
-        A write is in the ledger when it is not current and no record that has arrived names it as the one it replaced.
+        A write of an unversioned key is in the ledger when it is not current and no record that has arrived names it as
+        the one it replaced. Unlike the state of the key this counts on each record being applied once, which the heads
+        of the logs see to.
         """
         name = keys.encode_key(record.key or "")
         place = (record.bucket, name)

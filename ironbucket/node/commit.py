@@ -13,27 +13,29 @@ the lock applies them first.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ironbucket import failpoints, fsutil
 from ironbucket.clock import following, wall_ms
 from ironbucket.errors import IronBucketError
 from ironbucket.node import heads
-from ironbucket.node.apply import Applied, Applier, advance_clock
+from ironbucket.node.apply import Applied, Applier, advance_clock, stream_number
 from ironbucket.node.heads import Head, LogFiles
+from ironbucket.store import keys
 from ironbucket.store.buckets import BucketRow
-from ironbucket.store.index import Index
+from ironbucket.store.index import Index, index_errors
 from ironbucket.store.keys import State
 from ironbucket.store.payloads import Payloads
 from ironbucket.wal.lock import LogLock
 from ironbucket.wal.record import Record, encode
-from ironbucket.wal.segment import Header
 
 Result = TypeVar("Result")
 
@@ -57,7 +59,9 @@ class Transaction:
         self._ms, self._logical = connection.execute("SELECT ms, logical FROM clock").fetchone()
         self.applied = Applied()
         self.pending: dict[int, _Pending] = {}
-        self.staged: set[str] = set()
+        self.staged: set[str] = set()  # buckets with staged payloads that the records mention
+        self.uploads: set[str] = set()  # multipart uploads that the records complete
+        self.records = 0
 
     def record(
         self,
@@ -67,24 +71,42 @@ class Transaction:
         size: int | None = None,
         etag: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        made_ms: int | None = None,
     ) -> Record:
-        """Number, stamp and apply a change of this node. It becomes durable, and visible, with the whole group."""
-        self._ms, self._logical = following(self._ms, self._logical, wall_ms())
+        """Number, stamp and apply a change of this node. It becomes durable, and visible, with the whole group.
+
+        `made_ms` is when it was made, if not now; the stamp is never behind an earlier one all the same.
+        """
+        self._ms, self._logical = following(self._ms, self._logical, wall_ms() if made_ms is None else made_ms)
         attributes = dict(attributes or {})
         if self._logical:
             attributes["logical"] = self._logical
-        own = self.head(self._own)
+        own = self.own
         record = Record(operation, own.node, own.sequence + 1, self._ms, bucket, key, size, etag, attributes, own.epoch)
         line, chain = encode(record, own.chain)
         self.append(own, record, line, chain)
         if size is not None:
             self.staged.add(bucket)
+        if "upload" in attributes:
+            self.uploads.add(str(attributes["upload"]))
         return record
 
+    def witness(self, clock: tuple[int, int]) -> None:
+        """The clock (milliseconds, counter) is behind no stamp that this node has seen, in whatever form."""
+        advance_clock(self.connection, clock)
+        self._ms, self._logical = max((self._ms, self._logical), clock)
+
+    def keep(self, row: BucketRow, key: str, state: State) -> None:
+        """Make `state` what is known of a key, without a record: what stands for it is elsewhere."""
+        self.records += 1  # a change that fails after this is no affair of its own
+        old = self.state(row, key)
+        keys.save(self.connection, row.number, key, old, state, partial(stream_number, self.connection))
+        self.applied.states[row.number, key] = state
+
     @property
-    def sequence(self) -> int:
-        """Of this node's last record so far."""
-        return self.head(self._own).sequence
+    def own(self) -> Head:
+        """The head of this node's log as this transaction leaves it."""
+        return self.head(self._own)
 
     def head(self, head: Head) -> Head:
         """The head of a stream as this transaction leaves it."""
@@ -93,6 +115,7 @@ class Transaction:
 
     def append(self, head: Head, record: Record, line: bytes, chain: str) -> Head:
         """Take over a line that continues `head`, and apply it."""
+        self.records += 1
         pending = self.pending.get(head.number) or self.pending.setdefault(head.number, _Pending(head, head))
         self._applier.apply(self.connection, record, self.applied)
         pending.lines.append(line)
@@ -144,7 +167,8 @@ class Committer:
         segment_size: int = 64 << 20,
     ) -> None:
         """`logged` False: no log is kept, the index is durable itself. `sync` False: something else syncs the log."""
-        self._index, self._payloads, self._files = index, payloads, files
+        self.payloads = payloads
+        self._index, self._files = index, files
         self._applier = Applier(index, payloads)
         self._lock = LogLock(lock_path)
         self._logged, self._sync, self._segment_size = logged, sync, segment_size
@@ -158,7 +182,8 @@ class Committer:
     def submit(self, change: Callable[[Transaction], Result]) -> Result:
         """Run `change` under the lock, with every earlier record visible to it; return when its records are durable.
 
-        `change` raises before it makes any record, or not at all. Raises what it raises, StorageFull, LogDamaged.
+        `change` raises before it makes any record, or not at all: then the others of its group do not notice. Raises
+        what it raises, StorageFull, LogDamaged, LogBehindIndex.
         """
         waiter = _Waiter(change)
         with self._guard:
@@ -174,11 +199,6 @@ class Committer:
         if waiter.sequence and self.acknowledge is not None:
             self.acknowledge(waiter.sequence)
         return waiter.result  # type: ignore[return-value]
-
-    def exclusively(self, action: Callable[[], Result]) -> Result:
-        """Run `action` while nobody commits."""
-        with self._lock:
-            return action()
 
     def _lead(self) -> None:
         """Commit all that waits, then hand over to whoever has come meanwhile."""
@@ -208,22 +228,18 @@ class Committer:
                 with self._index.transaction() as connection:
                     transaction = self._begin(connection)
                     for waiter in group:
-                        before = transaction.sequence
-                        try:
-                            waiter.result = waiter.change(transaction)
-                            waiter.sequence = transaction.sequence if transaction.sequence > before else 0
-                        except IronBucketError as error:
-                            waiter.error = error
+                        _decide(waiter, transaction)
                     self._make_durable(transaction, undo)
                     for settle in transaction.applied.settle:
-                        undo.extend(transaction.applied.unsettle)
-                        transaction.applied.unsettle.clear()
-                        settle()
+                        take_back = settle()
+                        if take_back is not None:
+                            undo.append(take_back)
                     failpoints.hit("payload-settled")
                     transaction.save_heads()
             except BaseException:
                 _take_back(undo)
                 raise
+            failpoints.hit("index-committed")
             self._note_sequence(transaction)
 
     def _begin(self, connection: sqlite3.Connection) -> Transaction:
@@ -243,18 +259,15 @@ class Committer:
     def catch_up(self, transaction: Transaction, own: Head) -> Head:
         """Apply what the log holds beyond `own`, and cut off what a dying process left incomplete."""
         connection = transaction.connection
-        path = self._files.active_path(own.node, own.epoch)
+        active = self._files.segment(own) or self._files.resume(own)
+        own = self._files.origin(own)
+        self._files.cut_torn_end(active.path, own.offset if active.header.first == own.segment else 0)
         for line in self._files.unapplied(own):
             self._applier.apply(connection, line.record, transaction.applied)
             own = own.after(line.record.sequence, line.chain, line.end)
-        self._files.cut_torn_end(path)
         for settle in transaction.applied.settle:
             settle()
         advance_clock(connection, transaction.applied.clock)
-        own = replace(own, segment=-1)  # reopen it, whatever is open
-        active = self._files.segment(own) or self._files.begin(
-            own, Header(own.node, own.epoch, own.sequence + 1, own.chain)
-        )
         own = replace(own, segment=active.header.first, offset=active.size())
         heads.save(connection, own)
         return own
@@ -262,7 +275,7 @@ class Committer:
     def _make_durable(self, transaction: Transaction, undo: list[Callable[[], object]]) -> None:
         if not transaction.pending:
             return
-        self._payloads.sync_staging(transaction.staged)
+        self.payloads.sync_staging(transaction.staged)
         if not self._logged:
             return
         for pending in transaction.pending.values():
@@ -273,17 +286,20 @@ class Committer:
                 )
             offset = pending.was.offset
             undo.append(lambda active=active, offset=offset: active.truncate(offset))  # type: ignore[misc]
+            active.cut(offset)
             active.append(b"".join(pending.lines), offset)
             if self._sync:
                 active.sync()
 
     def _note_sequence(self, transaction: Transaction) -> None:
         """`.sequence` is a cache for a fast start, and evidence when a log has lost its end."""
-        own = transaction.head(transaction._own)
-        if self._sequence_fd < 0:
-            path = os.path.join(self._files.directory, ".sequence")
-            self._sequence_fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        os.pwrite(self._sequence_fd, b"%d\n" % own.sequence, 0)
+        if not self._logged:
+            return
+        with contextlib.suppress(OSError):  # the change is committed: nobody may be told that it failed
+            if self._sequence_fd < 0:
+                path = os.path.join(self._files.directory, ".sequence")
+                self._sequence_fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            os.pwrite(self._sequence_fd, b"%d\n" % transaction.own.sequence, 0)
 
     def sync_log(self) -> None:
         """Make durable what was appended without a sync (WAL_FLUSH_INTERVAL)."""
@@ -293,9 +309,9 @@ class Committer:
             if active is not None:
                 active.sync()
 
-    def undisturbed(self, action: Callable[[sqlite3.Connection], Result]) -> Result:
+    def undisturbed(self, action: Callable[[sqlite3.Connection], Result], *, durable: bool = False) -> Result:
         """Run `action` in a transaction of the index while nobody commits: for changes of files only."""
-        with self._lock, self._index.transaction() as connection:
+        with self._lock, self._index.transaction(durable=durable) as connection:
             return action(connection)
 
     def close(self) -> None:
@@ -304,6 +320,20 @@ class Committer:
         self._lock.close()
         if self._sequence_fd >= 0:
             os.close(self._sequence_fd)
+
+
+def _decide(waiter: _Waiter[Any], transaction: Transaction) -> None:
+    """Run one change. What it raises is its own affair, unless it has left something behind in the transaction."""
+    before, sequence = transaction.records, transaction.own.sequence
+    try:
+        with index_errors():
+            waiter.result = waiter.change(transaction)
+        if transaction.own.sequence != sequence:
+            waiter.sequence = transaction.own.sequence
+    except Exception as error:
+        if transaction.records != before or not transaction.connection.in_transaction:
+            raise
+        waiter.error = error
 
 
 def _take_back(undo: list[Callable[[], object]]) -> None:

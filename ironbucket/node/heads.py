@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ironbucket import fsutil
-from ironbucket.errors import LogBehindIndex
+from ironbucket.errors import LogBehindIndex, LogDamaged
 from ironbucket.node.apply import stream_number
-from ironbucket.wal.reader import Line, Torn, read_stream, tail
+from ironbucket.wal.reader import Line, Torn, chain_at, read_stream, tail
 from ironbucket.wal.record import NO_CHAIN
-from ironbucket.wal.segment import Header
-from ironbucket.wal.stream import ActiveSegment
+from ironbucket.wal.repair import set_aside
+from ironbucket.wal.segment import Header, read_header, segments
+from ironbucket.wal.stream import ActiveSegment, resume
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +80,17 @@ class LogFiles:
     def segment(self, head: Head) -> ActiveSegment | None:
         """The open active segment of a stream, reopened when another process has rotated it; None if there is none."""
         place = (head.node, head.epoch)
+        path = self.active_path(*place)
         active = self._open.get(place)
-        if active is not None and active.header.first == head.segment:
-            return active
         if active is not None:
+            if active.header.first == head.segment and active.is_current():
+                return active
             active.close()
             del self._open[place]
         try:
-            active = ActiveSegment.open(self.active_path(*place))
+            if os.path.getsize(path) == 0:
+                return None  # moved away by hand, with an empty file in its place
+            active = ActiveSegment.open(path)
         except FileNotFoundError:
             return None
         self._open[place] = active
@@ -100,39 +102,58 @@ class LogFiles:
         self._open[head.node, head.epoch] = active
         return active
 
+    def resume(self, head: Head) -> ActiveSegment:
+        """Go on with a stream whose active segment was moved away. Raises LogBehindIndex when nothing of it is left."""
+        active = resume(self.active_path(head.node, head.epoch), head.node, head.epoch)
+        if active is None:
+            raise LogBehindIndex(
+                f"{self.active_path(head.node, head.epoch)}: the log is gone. Put it back, or stop the node and run "
+                "'ironbucket recover --from-files'."
+            )
+        self._open[head.node, head.epoch] = active
+        return active
+
     def rotate(self, head: Head) -> Head:
         """Close the active segment behind `head`, whose line is its last."""
         active = self._open[head.node, head.epoch].rotate(head.sequence + 1, head.chain)
         self._open[head.node, head.epoch] = active
         return replace(head, segment=active.header.first, offset=active.start)
 
-    def unapplied(self, head: Head) -> Iterator[Line]:
-        """The lines that are in the log and not in the index. Raises LogDamaged, LogBehindIndex."""
-        path = self.active_path(head.node, head.epoch)
-        last = None
-        for last in read_stream(path, head.epoch, head.sequence):
-            yield last
-        if last is None and os.path.exists(path):
-            _, line, _ = tail(path)
-            if line is not None and line.record.sequence < head.sequence:
-                raise LogBehindIndex
+    def origin(self, head: Head) -> Head:
+        """What comes before the first record, for a stream of which nothing is applied; any other head as it is.
 
-    def cut_torn_end(self, path: str) -> str | None:
+        An epoch that continues another one does not begin with record 1.
+        """
+        if head.sequence:
+            return head
+        for segment in segments(self.active_path(head.node, head.epoch), head.epoch)[:1]:
+            header, _ = read_header(segment.path)
+            if header.first in (1, header.parent_sequence + 1):
+                return replace(head, sequence=header.first - 1, chain=header.chain)
+        return head
+
+    def unapplied(self, head: Head) -> Iterator[Line]:
+        """The lines that are in the log and not in the index.
+
+        Raises LogDamaged; raises LogBehindIndex when the record that the index applied last is not in the log.
+        """
+        path = self.active_path(head.node, head.epoch)
+        if head.sequence and chain_at(path, head.epoch, head.sequence) != head.chain:
+            raise LogBehindIndex
+        yield from read_stream(path, head.epoch, head.sequence)
+
+    def cut_torn_end(self, path: str, applied: int = 0) -> str | None:
         """Set the remnant of an append that was cut short aside and cut it off. Returns where it was kept.
 
-        Raises LogDamaged when what is wrong is not at the end.
+        Raises LogDamaged when what is wrong is not at the end, or lies before the byte `applied`, up to which the
+        index knows the file: what has been applied had been written whole.
         """
         try:
             tail(path)
         except Torn as torn:
-            with open(path, "r+b") as log:
-                log.seek(torn.offset)
-                rest = log.read()
-                kept = f"{path}.torn-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{torn.offset}"
-                fsutil.replace_file(kept, rest)
-                log.truncate(torn.offset)
-                os.fsync(log.fileno())
-            return kept
+            if torn.offset < applied:
+                raise LogDamaged(path, torn.offset, torn.reason) from None
+            return set_aside(path, torn.offset, "torn")
         return None
 
     def close(self) -> None:

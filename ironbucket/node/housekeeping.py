@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ironbucket.clock import wall_ms
 from ironbucket.errors import IronBucketError
 from ironbucket.node.commit import Committer, Transaction
-from ironbucket.store.index import Index
+from ironbucket.store.index import Index, index_errors
 from ironbucket.store.payloads import Payloads
 
 if TYPE_CHECKING:
@@ -73,12 +73,7 @@ class Housekeeping:
 
     def checkpoint(self) -> None:
         """Keep the index's own log short."""
-        try:
-            size = os.path.getsize(self._index.path + "-wal")
-        except FileNotFoundError:
-            return
-        if size > _CHECKPOINT_BYTES:
-            self._index.checkpoint()
+        self._index.checkpoint(beyond=_CHECKPOINT_BYTES)
 
     def collect(self) -> int:
         """Free payloads that nothing refers to. Returns how many.
@@ -91,9 +86,10 @@ class Housekeeping:
             before = min(before - int(self._settings.history_window * 1000), self.needed_since())
         freed = 0
         while True:
-            rows = self._index.reader.execute(
-                "SELECT path FROM garbage WHERE since_ms <= ? ORDER BY since_ms LIMIT ?", (before, _BATCH)
-            ).fetchall()
+            with index_errors():
+                rows = self._index.reader.execute(
+                    "SELECT path FROM garbage WHERE since_ms <= ? ORDER BY since_ms LIMIT ?", (before, _BATCH)
+                ).fetchall()
             if not rows:
                 return freed
             for (path,) in rows:

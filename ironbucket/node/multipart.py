@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -75,9 +74,12 @@ class Uploads:
         return upload
 
     def get(self, bucket: str, key: str, upload_id: str) -> Upload:
-        """Raises NoSuchBucket, NoSuchUpload."""
-        self._buckets.get(bucket)
-        return self._store.load(bucket, key, upload_id)
+        """Raises NoSuchBucket, NoSuchUpload: also for an upload to an earlier bucket of that name."""
+        since = self._buckets.get(bucket).created.ms
+        upload = self._store.load(bucket, key, upload_id)
+        if upload.initiated_ms < since:
+            raise NoSuchUpload(UploadId=upload_id)
+        return upload
 
     def put_part(self, bucket: str, key: str, upload_id: str, number: int, body: Body, expected: Expected) -> Part:
         """Store a part; one of the same number is replaced. Raises NoSuchUpload and what `Objects.put` raises."""
@@ -119,9 +121,8 @@ class Uploads:
         Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, InvalidRequest,
         PreconditionFailed.
         """
-        self._buckets.get(bucket)
         try:
-            upload = self._store.load(bucket, key, upload_id)
+            upload = self.get(bucket, key, upload_id)
             chosen = self._choose(upload, parts)
         except NoSuchUpload:
             done = self._completed(bucket, key, upload_id)
@@ -132,25 +133,28 @@ class Uploads:
         if object_size is not None and object_size != size:
             raise InvalidRequest(f"The x-amz-mp-object-size {object_size} is not the size of the parts, {size}.")
         found = _whole_checksum(upload, chosen, expected_checksums or {}, checksum_type)
-        directory = self._store.directory(bucket, upload_id)
-        with fsutil.storage_errors():
-            try:
-                write_manifest(directory, [replace(part, number=n) for n, part in enumerate(chosen, 1)])
-            except FileNotFoundError:
-                raise NoSuchUpload(UploadId=upload_id) from None
         attributes = dict(upload.attributes) | {"parts": len(chosen), "upload": upload_id} | found
         version = new_version()
 
-        def repeated(transaction: Transaction) -> Version | None:
-            if os.path.isdir(directory):
-                return None
+        def claim(transaction: Transaction) -> Version | None:
+            """Under the lock the parts are ours, or somebody has completed or aborted the upload before."""
             done = self._find_completed(transaction.connection, bucket, key, upload_id)
-            if done is None:
+            if done is not None:
+                return done
+            if upload_id in transaction.uploads:  # completed and overwritten in this very group
                 raise NoSuchUpload(UploadId=upload_id)
-            return done
+            try:
+                with fsutil.storage_errors():
+                    write_manifest(
+                        self._store.directory(bucket, upload_id),
+                        [replace(part, number=number) for number, part in enumerate(chosen, 1)],
+                    )
+            except FileNotFoundError:
+                raise NoSuchUpload(UploadId=upload_id) from None
+            return None
 
         etag = _etag(chosen)
-        done = self._objects.commit(bucket, key, version, size, etag, attributes, conditions, repeated)
+        done = self._objects.commit(bucket, key, version, size, etag, attributes, conditions, claim)
         if done.version == version:
             with contextlib.suppress(FileNotFoundError):  # overwritten and collected already
                 self._store.prune(self._payloads.layout.payload(bucket, key, version), [part.name for part in chosen])
@@ -198,7 +202,20 @@ class Uploads:
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
         """End an upload and free its parts. Raises NoSuchBucket, NoSuchUpload."""
         self.get(bucket, key, upload_id)
-        self._committer.exclusively(lambda: self._store.remove(bucket, upload_id))
+
+        def change(transaction: Transaction) -> str:
+            if upload_id in transaction.uploads:  # completed in this very group
+                raise NoSuchUpload(UploadId=upload_id)
+            with fsutil.storage_errors():
+                return self._store.end(bucket, upload_id)
+
+        self._store.free(self._committer.submit(change))
+
+    def end_all(self, bucket: str) -> None:
+        """Free the uploads to a bucket that has been deleted."""
+        for upload in self._store.scan(bucket):
+            with contextlib.suppress(NoSuchUpload):  # somebody else ended it
+                self._store.free(self._store.end(bucket, upload.upload_id))
 
     def list_parts(
         self, bucket: str, key: str, upload_id: str, after: int = 0, limit: int = 1000
@@ -218,9 +235,11 @@ class Uploads:
         limit: int = 1000,
     ) -> tuple[list[Upload | CommonPrefix], bool, str, str]:
         """(uploads and common prefixes, whether more follow, next key marker, next upload id marker)."""
-        self._buckets.get(bucket)
         entries: list[Upload | CommonPrefix] = []
+        since = self._buckets.get(bucket).created.ms
         for upload in self._store.scan(bucket):
+            if upload.initiated_ms < since:
+                continue
             if not upload.key.startswith(prefix) or not _follows(upload, key_marker, upload_id_marker):
                 continue
             cut = upload.key.find(delimiter, len(prefix)) if delimiter else -1

@@ -1,7 +1,7 @@
 """From whatever a stop left behind to a node that can be opened: repair, replay, sweep.
 
 The index tells how far it has applied each log, so a start replays only the rest. Without an index everything is
-replayed; with neither index nor log, `from_files` takes what the payloads themselves can tell.
+replayed; with neither index nor log, `ironbucket.node.from_files` takes what the payloads themselves can tell.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from ironbucket import fsutil
-from ironbucket.errors import AlreadyRunning
-from ironbucket.node import heads, identity, rebuild
+from ironbucket import failpoints, fsutil
+from ironbucket.errors import AlreadyRunning, IronBucketError, LogBehindIndex
+from ironbucket.node import diverge, heads, identity, rebuild, remains
 from ironbucket.node.apply import Applied, Applier, advance_clock
 from ironbucket.node.heads import Head, LogFiles
 from ironbucket.node.identity import Identity
@@ -24,6 +25,7 @@ from ironbucket.store.index import Index
 from ironbucket.store.model import Kind
 from ironbucket.store.paths import Layout
 from ironbucket.store.payloads import Payloads
+from ironbucket.store.uploads import UploadStore
 from ironbucket.wal.reader import Line
 from ironbucket.wal.segment import read_header
 
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 
 _CHUNK = 2000  # records applied in one transaction of the index
+_LONGEST_INDEX_LOG = 64 << 20  # bytes of SQLite's own log before they are moved into the index file
 
 
 def quiet(what: str, done: int, total: int) -> None:
@@ -50,6 +53,7 @@ class Prepared:
     replayed: int = 0
     settled: int = 0
     removed: int = 0
+    rebuilt: bool = False  # the index was made anew
     set_aside: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -77,29 +81,28 @@ def running_alone(settings: Settings) -> Iterator[None]:
 def prepare(settings: Settings, progress: Progress = quiet) -> Prepared:
     """Make a node ready to be opened. The caller holds it (`running_alone`).
 
-    Raises LogDamaged, LogBehindIndex, ConfigurationError.
+    An index that is missing, or has applied what the log does not hold, is made anew from the log. Raises LogDamaged,
+    LogBehindIndex (the log is gone), IndexDamaged, ConfigurationError.
     """
     layout = Layout(settings.storage_path)
-    fsutil.make_directory(layout.system)
-    set_aside = []
-    if settings.wal_enabled and os.path.exists(settings.wal_path) and os.path.getsize(settings.wal_path):
-        files = LogFiles(settings.wal_path, settings.node_id, read_header(settings.wal_path)[0].epoch)
-        if kept := files.cut_torn_end(settings.wal_path):
-            log.warning("the log's last write was cut short; its remnant is kept in %s", kept)
-            set_aside.append(kept)
-    who = identity.settle(settings.wal_path, settings.node_id, layout.index, logged=settings.wal_enabled)
-    if who.began:
-        log.warning("node %s begins epoch %s: %s", who.node, who.epoch, who.began)
+    prepared = begin(settings, layout)
     index = Index(layout.index, durable=not settings.wal_enabled)
     try:
-        payloads = Payloads(layout)
-        replayed = _replay(settings, who, index, payloads, progress) if settings.wal_enabled else 0
-        settled, removed = payloads.sweep(lambda *place: _wanted(index, *place))
+        prepared.replayed = _replay(settings, index, progress)
+    except LogBehindIndex:
+        index.close()
+        log.warning(
+            "the index has applied records that the log does not hold: making it anew from the log. "
+            "What only the index knew is given up; payloads stay on disk"
+        )
+        prepared.rebuilt = True
+        prepared.replayed = _rebuild(settings, layout, progress)
+        index = Index(layout.index, durable=not settings.wal_enabled)
+    try:
+        _sweep(layout, index, prepared)
     finally:
         index.close()
-    if replayed or settled or removed:
-        log.info("replayed %d records, settled %d payloads, removed %d unfinished ones", replayed, settled, removed)
-    return Prepared(who, replayed, settled, removed, set_aside)
+    return prepared
 
 
 def identity_of(settings: Settings) -> Identity:
@@ -110,36 +113,149 @@ def identity_of(settings: Settings) -> Identity:
     return identity.settle(settings.wal_path, settings.node_id, "", logged=False)
 
 
-def recover(settings: Settings, *, progress: Progress = quiet) -> Prepared:
-    """Throw the index away and rebuild it from the log. Raises AlreadyRunning, LogDamaged."""
+def recover(
+    settings: Settings, *, progress: Progress = quiet, new_epoch: bool = False, after: int | None = None
+) -> Prepared:
+    """Make the index anew from the log, in a new epoch if wanted. The old one serves until the new one is whole.
+
+    With `after` the records behind that one move into the new epoch: others hold the numbers that they have.
+
+    Raises AlreadyRunning, LogDamaged, LogBehindIndex (the index holds what no log holds).
+    """
     with running_alone(settings):
         layout = Layout(settings.storage_path)
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(layout.index + suffix)
-        return prepare(settings, progress)
+        moved = None
+        if new_epoch and (after is not None or diverge.is_unfinished(os.path.dirname(settings.wal_path))):
+            moved = diverge.divert(settings.wal_path, after or 0)
+        prepared = begin(settings, layout)
+        if moved is not None:
+            why = f"{moved} records of the one before had numbers that were given out already"
+            prepared.identity = Identity(settings.node_id, prepared.identity.epoch, why)
+        elif new_epoch and settings.wal_enabled and not prepared.identity.began:
+            epoch = identity.begin_epoch(settings.wal_path)
+            prepared.identity = Identity(settings.node_id, epoch, "asked for")
+        prepared.replayed = _rebuild(settings, layout, progress)
+        prepared.rebuilt = True
+        with contextlib.closing(Index(layout.index, durable=not settings.wal_enabled)) as index:
+            _sweep(layout, index, prepared)
+        return prepared
 
 
-def _replay(settings: Settings, who: Identity, index: Index, payloads: Payloads, progress: Progress) -> int:
-    """Apply what the logs hold beyond what the index has applied."""
-    files = LogFiles(settings.wal_path, who.node, who.epoch)
+def begin(settings: Settings, layout: Layout) -> Prepared:
+    """What comes before the index: remnants of a crash, doubts about the log, the epoch."""
+    fsutil.make_directory(layout.system)
+    fsutil.make_directory(os.path.dirname(settings.wal_path))
+    if os.path.exists(unfinished_mark(layout)):
+        raise IronBucketError(
+            "A recovery from payload files was cut short. Run 'ironbucket recover --from-files' again."
+        )
+    if diverge.is_unfinished(os.path.dirname(settings.wal_path)):
+        raise IronBucketError("The beginning of a new epoch was cut short. Run 'ironbucket recover --new-epoch' again.")
+    for directory in (os.path.dirname(settings.wal_path), layout.system):
+        for name in os.listdir(directory):
+            if name.endswith(".tmp"):  # `fsutil.replace_file` was cut short
+                os.unlink(os.path.join(directory, name))
+    _remove_index(layout.index + ".new")
+    set_aside = []
+    if kept := remains.cut_torn_end(settings, layout.index):
+        log.warning("the log's last write was cut short; its remnant is kept in %s", kept)
+        set_aside.append(kept)
+    remains.refuse_loss(settings, layout)
+    who = identity.settle(settings.wal_path, settings.node_id, layout.index, logged=settings.wal_enabled)
+    if who.began:
+        log.warning("node %s begins epoch %s: %s", who.node, who.epoch, who.began)
+    return Prepared(who, set_aside=set_aside)
+
+
+def unfinished_mark(layout: Layout) -> str:
+    """A file that is there while `from_files` works."""
+    return os.path.join(layout.system, "recovering-from-files")
+
+
+def _sweep(layout: Layout, index: Index, prepared: Prepared) -> None:
+    payloads = Payloads(layout)
+    settled = _settle_uploads(index, payloads)
+    more, removed = payloads.sweep(lambda *place: _wanted(index, *place))
+    prepared.settled, prepared.removed = settled + more, removed
+    if prepared.replayed or prepared.settled or removed:
+        log.info(
+            "replayed %d records, settled %d payloads, removed %d unfinished ones",
+            prepared.replayed,
+            prepared.settled,
+            removed,
+        )
+
+
+def _settle_uploads(index: Index, payloads: Payloads) -> int:
+    """Multipart objects that the index knows, and whose parts still lie under the upload."""
+    store, settled = UploadStore(payloads.layout), 0
+    for bucket in payloads.buckets():
+        for upload in store.scan(bucket):
+            for entry in _entries(index, bucket, upload.key):
+                if entry.kind is Kind.OBJECT and entry.attributes.get("upload") == upload.upload_id:
+                    settled += payloads.settle(bucket, upload.key, entry.version, upload.upload_id) is not None
+    return settled
+
+
+def _rebuild(settings: Settings, layout: Layout, progress: Progress) -> int:
+    """A new index beside the old one, from the logs alone; it takes the old one's place when it is whole."""
+    for head in remains.applied(layout.index):
+        if head.node == settings.node_id and head.sequence and head.epoch.endswith(identity.UNLOGGED):
+            raise LogBehindIndex(
+                f"The index holds {head.sequence} records of a time when the log was switched off, which no log has."
+                " 'ironbucket recover --from-files' makes both anew from the payloads."
+            )
+    path = layout.index + ".new"
+    index = Index(path, durable=not settings.wal_enabled)
+    try:
+        replayed = _replay(settings, index, progress)
+        index.checkpoint()
+    except BaseException:
+        index.close()
+        _remove_index(path)
+        raise
+    index.close()
+    failpoints.hit("index-rebuilt")
+    _remove_index(layout.index)
+    failpoints.hit("index-removed")
+    os.rename(path, layout.index)
+    fsutil.sync_directory(layout.system)
+    return replayed
+
+
+def _remove_index(path: str) -> None:
+    for suffix in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path + suffix)
+
+
+def _replay(settings: Settings, index: Index, progress: Progress) -> int:
+    """Apply what the logs hold beyond what the index has applied. Raises LogDamaged, LogBehindIndex."""
+    payloads = Payloads(Layout(settings.storage_path))
+    own = read_header(settings.wal_path)[0].epoch if os.path.exists(settings.wal_path) else ""
+    files = LogFiles(settings.wal_path, settings.node_id, own)
     applier = Applier(index, payloads)
     replayed = 0
-    rebuild.begin(settings, files, index, payloads, _streams(settings.wal_path, who), progress)
-    for node, epoch in _streams(settings.wal_path, who):
-        with index.transaction() as connection:
-            head = heads.load(connection, node, epoch)
-        path = files.active_path(node, epoch)
-        if (node, epoch) != (who.node, who.epoch):
-            files.cut_torn_end(path)
-        lines = files.unapplied(head)
-        while chunk := _take(lines, _CHUNK):
-            _apply(index, applier, head, chunk)
-            head = head.after(chunk[-1].record.sequence, chunk[-1].chain, chunk[-1].end)
-            replayed += len(chunk)
-            progress(f"replaying the log of {node}", replayed, 0)
-        _note_position(index, files, head)
-    files.close()
+    try:
+        streams = remains.streams(settings)
+        rebuild.begin(settings, files, index, payloads, streams, progress)
+        for node, epoch in streams:
+            with index.transaction() as connection:
+                head = files.origin(heads.load(connection, node, epoch))
+            path = files.active_path(node, epoch)
+            if path != settings.wal_path and os.path.exists(path):
+                known = read_header(path)[0].first == head.segment
+                files.cut_torn_end(path, head.offset if known and settings.wal_flush_interval == 0 else 0)
+            lines = files.unapplied(head)
+            while chunk := list(islice(lines, _CHUNK)):
+                _apply(index, applier, head, chunk)
+                head = head.after(chunk[-1].record.sequence, chunk[-1].chain, chunk[-1].end)
+                replayed += len(chunk)
+                index.checkpoint(beyond=_LONGEST_INDEX_LOG)
+                progress(f"replaying the log of {node}", replayed, 0)
+            _note_position(index, files, head)
+    finally:
+        files.close()
     return replayed
 
 
@@ -150,6 +266,7 @@ def _apply(index: Index, applier: Applier, head: Head, chunk: list[Line]) -> Non
             applier.apply(connection, line.record, applied)
         for settle in applied.settle:
             settle()
+        failpoints.hit("replay-settled")
         advance_clock(connection, applied.clock)
         heads.save(connection, head.after(chunk[-1].record.sequence, chunk[-1].chain, chunk[-1].end))
 
@@ -172,30 +289,11 @@ def _note_position(index: Index, files: LogFiles, head: Head) -> None:
         )
 
 
-def _streams(wal_path: str, who: Identity) -> list[tuple[str, str]]:
-    """Every (node, epoch) that has a log here, copies first: this node's own records may answer to theirs."""
-    found = []
-    peers = os.path.join(os.path.dirname(wal_path), "peers")
-    for node in sorted(os.listdir(peers)) if os.path.isdir(peers) else []:
-        epochs = {name.split("-")[0].split(".")[0] for name in os.listdir(os.path.join(peers, node)) if ".log" in name}
-        found += [(node, epoch) for epoch in sorted(epochs)]
-    return [*found, (who.node, who.epoch)]
-
-
-def _take(lines: Iterator[Line], count: int) -> list[Line]:
-    chunk = []
-    for line in lines:
-        chunk.append(line)
-        if len(chunk) == count:
-            break
-    return chunk
-
-
 def _wanted(index: Index, bucket: str, key: str, version: str) -> bool:
     """Whether the index knows a live version by this id: its staged payload is to be settled."""
-    connection = index.reader
-    row = buckets.load(connection, bucket)
-    if row is None:
-        return False
-    state = keys.load(index, connection, row.number, bucket, key)
-    return any(one.version == version and one.kind is Kind.OBJECT for one in state)
+    return any(one.version == version and one.kind is Kind.OBJECT for one in _entries(index, bucket, key))
+
+
+def _entries(index: Index, bucket: str, key: str) -> keys.State:
+    row = buckets.load(index.reader, bucket)
+    return keys.load(index, index.reader, row.number, bucket, key) if row else ()

@@ -6,29 +6,31 @@ forwards it when it has been missing for a while, so that it arrives also when i
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
+import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ironbucket import failpoints
 from ironbucket.clock import wall_ms
-from ironbucket.errors import IronBucketError
+from ironbucket.errors import EpochDiverged, IronBucketError, LogDamaged
 from ironbucket.node import heads
 from ironbucket.node.heads import Head, LogFiles
 from ironbucket.replication import wire
 from ironbucket.replication.cursor import Cursor, State
+from ironbucket.replication.feed import Feed, SnapshotNeeded
+from ironbucket.replication.payloads import PayloadLost, Payloads
 from ironbucket.replication.peer import Peer, PeerRefused
-from ironbucket.store import buckets, keys
+from ironbucket.replication.transfer import Transfer
 from ironbucket.store.index import Index
-from ironbucket.store.model import Kind
 from ironbucket.store.paths import Layout
-from ironbucket.store.payloads import MANIFEST
 from ironbucket.wal.reader import Line, oldest, read_stream
 from ironbucket.wal.record import PUT, Record
-from ironbucket.wal.segment import Header, read_header, segments
+from ironbucket.wal.segment import read_header
 
 if TYPE_CHECKING:
     from ironbucket.config import Settings
@@ -36,12 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class PayloadLost(IronBucketError):
-    """The payload of an entry is not here."""
-
-
-class SnapshotNeeded(IronBucketError):
-    """The peer lacks records that the logs no longer hold: it needs a snapshot."""
+NEW_EPOCH = "Stop that node and run 'ironbucket recover --new-epoch' there."
 
 
 @dataclass
@@ -56,14 +53,26 @@ class Local:
 
     @classmethod
     def open(cls, settings: Settings) -> Local:
-        header, _ = read_header(settings.wal_path)
+        node, epoch = settings.node_id, ""  # of a node that keeps no log
+        if settings.wal_enabled:
+            header, _ = read_header(settings.wal_path)
+            node, epoch = header.node, header.epoch
         layout = Layout(settings.storage_path)
-        files = LogFiles(settings.wal_path, header.node, header.epoch)
-        return cls(header.node, header.epoch, Index(layout.index), files, layout)
+        return cls(node, epoch, Index(layout.index), LogFiles(settings.wal_path, node, epoch), layout)
 
     def heads(self) -> list[Head]:
         """How far each log is committed here: nothing beyond may be shipped."""
         return [head for head in heads.load_all(self.index.reader) if head.sequence]
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[sqlite3.Connection]:
+        """One view of the index, at one position of the logs."""
+        connection = self.index.reader
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("ROLLBACK")
 
     def close(self) -> None:
         self.index.close()
@@ -116,49 +125,136 @@ def _serve_peer(
 ) -> None:
     """The thread of one peer."""
     interval = settings.batch_interval / 1000
-    first = True
-    while not stop.is_set():
-        peer = Peer(cursor.address, settings.cluster_secret, local.node)
-        try:
-            Shipment(settings, local, peer, cursor).ship(stop)
-        except (IronBucketError, OSError) as error:
-            if cursor.last_error != str(error):
-                log.error("%s: %s", cursor.address, error)
-            cursor.failed(str(error))
-        finally:
-            peer.close()
-        note_backlog(local, cursor)
-        state.save()
-        if first:
-            busy.done()
-            first = False
-        if watch:
-            stop.wait(interval)
-        elif not busy.others(interval):
-            return
+    try:
+        _round(settings, local, state, cursor, stop)
+    finally:
+        busy.done()
+    while not stop.is_set() and (not stop.wait(interval) if watch else busy.others(interval)):
+        _round(settings, local, state, cursor, stop)
+
+
+def _round(settings: Settings, local: Local, state: State, cursor: Cursor, stop: threading.Event) -> None:
+    """Ship once, and keep what came of it."""
+    peer = Peer(cursor.address, settings.cluster_secret, local.node)
+    try:
+        _serve_once(settings, local, state, peer, cursor, stop)
+    except Exception as error:  # a defect met with one peer must not keep the others waiting
+        log.exception("%s", cursor.address)
+        cursor.failed(f"{type(error).__name__}: {error}")
+    finally:
+        peer.close()
+    state.save()
+
+
+def _serve_once(
+    settings: Settings, local: Local, state: State, peer: Peer, cursor: Cursor, stop: threading.Event
+) -> None:
+    before = cursor.last_error
+    try:
+        Shipment(settings, local, peer, cursor, state=state).ship(stop)
+    except (IronBucketError, OSError) as error:
+        if before != str(error):
+            log.error("%s: %s", cursor.address, error)
+        cursor.failed(str(error))
+    note_backlog(local, cursor)
 
 
 class Shipment:
     """What one peer lacks, on its way."""
 
-    def __init__(self, settings: Settings, local: Local, peer: Peer, cursor: Cursor, *, discarded: str = "") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        local: Local,
+        peer: Peer,
+        cursor: Cursor,
+        *,
+        state: State | None = None,
+        discarded: str = "",
+    ) -> None:
         """`discarded`: the place (node/epoch/sequence) of an entry that goes without its payload."""
         self._settings, self._local, self._peer, self._cursor = settings, local, peer, cursor
+        self._state = state
+        self._feed = Feed(local.files)
+        self._payloads = Payloads(local.index, local.layout, peer)
         self._discarded = discarded
         self._forward_after_ms = max(3 * settings.batch_interval, 3000)
 
-    def ship(self, stop: threading.Event) -> None:
-        """Until the peer has everything. Raises PeerUnreachable, PeerRefused."""
-        self._cursor.reached(self._peer.vector())
+    def ship(self, stop: threading.Event, only: str = "") -> None:
+        """Until the peer has everything that can be shipped, or all of one log ("node/epoch"). Raises PeerUnreachable.
+
+        What is wrong with one log stops that log only; it is raised in the end, and stays visible as backlog.
+        """
+        answer = self._peer.vector()
+        self._cursor.reached(answer)
         self._cursor.refused.clear()
+        self._answer_request(answer, stop)
+        troubles: dict[str, IronBucketError] = {}
         sent = True
         while sent and not stop.is_set():
             sent = False
-            for head in self._local.heads():
+            for head in self._heads(only):
                 stream = f"{head.node}/{head.epoch}"
-                if head.sequence <= self._cursor.sequence(stream) or stream in self._refused_streams():
+                if head.sequence <= self._cursor.sequence(stream):
+                    self._cursor.waiting.pop(stream, None)
+                if stream in troubles or stream in self._refused_streams():
                     continue
-                sent |= self._ship_stream(head)
+                try:
+                    self._check_agreement(head)
+                    sent |= head.sequence > self._cursor.sequence(stream) and self._ship_stream(head)
+                except SnapshotNeeded as needed:
+                    if self._is_for_another(head):
+                        continue
+                    log.info("%s needs a snapshot: %s", self._cursor.address, needed.message)
+                    sent |= self._transfer(stop)
+                except (LogDamaged, EpochDiverged, PeerRefused) as error:
+                    troubles[stream] = error
+        messages = [error.message for error in troubles.values() if not _is_busy(error)]
+        if messages:
+            raise IronBucketError("; ".join(messages))
+
+    def _heads(self, only: str) -> list[Head]:
+        """This node's own logs first: nobody else may have them."""
+        found = [head for head in self._local.heads() if only in ("", f"{head.node}/{head.epoch}")]
+        return sorted(found, key=lambda head: head.node != self._local.node)
+
+    def _check_agreement(self, head: Head) -> None:
+        """Raises EpochDiverged where the peer holds other records under the same numbers."""
+        sequence, chain = self._cursor.vector.get(f"{head.node}/{head.epoch}", (0, ""))
+        own = (head.node, head.epoch) == (self._local.node, self._local.epoch)
+        if own and sequence > head.sequence:
+            raise EpochDiverged(
+                f"{self._cursor.address} holds record {sequence} of this node's epoch {head.epoch}, whose log here ends"
+                f" at {head.sequence}: it was put back from an older copy. {NEW_EPOCH}"
+            )
+        if sequence == head.sequence and chain != head.chain:
+            raise EpochDiverged(
+                f"{self._cursor.address} holds another record {sequence} of {head.node}, epoch {head.epoch}: the log of"
+                f" {head.node} was put back from an older copy. {NEW_EPOCH}"
+            )
+
+    def _is_for_another(self, head: Head) -> bool:
+        """Whether the origin of a log can be expected to help the peer, with the log or with its state."""
+        origin = self._origin(head.node)
+        return head.node not in (self._local.node, self._cursor.node) and origin is not None and not origin.last_error
+
+    def _origin(self, node: str) -> Cursor | None:
+        peers = self._state.peers.values() if self._state is not None else ()
+        return next((cursor for cursor in peers if cursor.node == node), None)
+
+    def _answer_request(self, answer: Mapping[str, Any], stop: threading.Event) -> None:
+        wanted = answer.get("resync")
+        if wanted and wanted["from"] in ("", self._local.node):
+            self._transfer(stop, request=str(wanted["id"]))
+
+    def _transfer(self, stop: threading.Event, request: str = "") -> bool:
+        """Bring the peer a snapshot. False when another node is doing that, or `stop` came first."""
+        try:
+            return Transfer(self._settings, self._local, self._peer, self._cursor).run(stop, request)
+        except PeerRefused as refusal:
+            if not _is_busy(refusal):
+                raise
+            return False
 
     def ship_stream(self, stream: str) -> bool:
         """One batch of one stream ("node/epoch"). False when there is nothing to send. Raises as `ship` does."""
@@ -168,40 +264,27 @@ class Shipment:
         return {place.rpartition("/")[0] for place in self._cursor.refused}
 
     def _ship_stream(self, head: Head) -> bool:
-        """One batch of a stream. False when there is nothing to send just now."""
-        path = self._local.files.active_path(head.node, head.epoch)
+        """One batch of a stream. False when there is nothing to send just now. Raises SnapshotNeeded, LogDamaged."""
         after = self._cursor.sequence(f"{head.node}/{head.epoch}")
-        begin = oldest(path, head.epoch)
-        if begin is None:
+        if head.node != self._local.node and not self._is_left_to_us(f"{head.node}/{head.epoch}", after):
             return False
-        header, _ = read_header(segments(path, head.epoch)[0].path)
-        if after < begin - 1 and not (after == 0 and (header.first == 1 or header.parent_epoch)):
-            raise SnapshotNeeded(f"{self._cursor.address} has {head.node} up to {after}, the log begins at {begin}")
-        lines = self._batch(head, path, max(after, header.first - 1))
-        if not lines:
-            return False
-        if head.node != self._local.node and wall_ms() - lines[0].record.ms < self._forward_after_ms:
-            return False  # its origin is expected to deliver it
-        chain = self._cursor.vector.get(f"{head.node}/{head.epoch}", (0, header.chain))[1]
-        first = Header(
-            head.node, head.epoch, lines[0].record.sequence, chain, header.parent_epoch, header.parent_sequence
-        )
+        header, lines = self._feed.take(head, after, self._settings.max_batch_size)
         entries = self._entries(lines)
         if entries:
-            self._deliver(wire.Piece(first, entries))
+            self._deliver(wire.Piece(header, entries))
         return bool(entries)
 
-    def _batch(self, head: Head, path: str, after: int) -> list[Line]:
-        lines: list[Line] = []
-        size = 0
-        for line in read_stream(path, head.epoch, after):
-            if line.record.sequence > head.sequence or len(lines) >= self._settings.max_batch_size:
-                break
-            lines.append(line)
-            size += len(line.raw) + min(line.record.size or 0, wire.MAX_INLINE)
-            if size >= wire.MAX_BATCH_BYTES:
-                break
-        return lines
+    def _is_left_to_us(self, stream: str, after: int) -> bool:
+        """Whether the peer has stood still at `after` for so long that the log's origin seems not to deliver it.
+
+        Measured by this node's clock alone: stamps are from the origin's.
+        """
+        now = wall_ms()
+        at, since = self._cursor.waiting.get(stream, (-1, now))
+        if at != after or since > now:
+            self._cursor.waiting[stream] = (after, now)
+            return False
+        return now - since >= self._forward_after_ms
 
     def _entries(self, lines: list[Line]) -> list[wire.Entry]:
         """The entries with their payloads, up to the first whose payload cannot be delivered: that one is refused."""
@@ -226,40 +309,16 @@ class Shipment:
             return wire.Entry(line)
         if _place(record) == self._discarded:
             return wire.Entry(line, wire.GONE)
-        path = self._local.layout.payload(record.bucket, record.key or "", record.version)
-        place = {"bucket": record.bucket, "key": record.key or "", "version": record.version}
-        try:
-            if record.attributes.get("parts"):
-                for name in sorted(os.listdir(path), key=lambda name: name == MANIFEST):
-                    self._send_file({**place, "name": name}, f"{path}/{name}")
-                return wire.Entry(line, wire.SENT)
-            if (record.size or 0) <= wire.MAX_INLINE:
-                with open(path, "rb") as source:
-                    return wire.Entry(line, source.read())
-            self._send_file({**place, "etag": record.etag or ""}, path)
-        except FileNotFoundError:
-            if self._is_live(record):
-                raise PayloadLost(
-                    f"the payload of {record.bucket}/{record.key} is missing here. Run 'ironbucket verify --repair'."
-                ) from None
-            return wire.Entry(line, wire.GONE)
-        return wire.Entry(line, wire.SENT)
-
-    def _is_live(self, record: Record) -> bool:
-        connection = self._local.index.reader
-        row = buckets.load(connection, record.bucket)
-        state = keys.load(self._local.index, connection, row.number, record.bucket, record.key or "") if row else ()
-        return any(one.version == record.version and one.kind is Kind.OBJECT for one in state)
-
-    def _send_file(self, place: dict[str, str], path: str) -> None:
-        """A payload file, resumed where an earlier attempt broke off."""
-        there = self._peer.payload_size(place)
-        if there != -1 and not 0 <= os.path.getsize(path) == there:
-            self._peer.send_payload({**place, "size": str(os.path.getsize(path))}, path, there)
+        return wire.Entry(line, self._payloads.deliver(record))
 
     def _deliver(self, piece: wire.Piece) -> None:
+        stream = f"{piece.header.node}/{piece.header.epoch}"
         try:
+            failpoints.hit("batch-made")
             self._cursor.reached(self._peer.send_batch(wire.encode([piece])))
+            failpoints.hit("batch-delivered")
+            if stream in self._cursor.waiting:  # we have taken it over, until its origin is faster
+                self._cursor.waiting[stream] = (self._cursor.sequence(stream), self._cursor.waiting[stream][1])
         except PeerRefused as refusal:
             place = refusal.document.get("refused")
             if not place:
@@ -276,22 +335,31 @@ class Shipment:
         log.error("%s does not get %s: %s", self._cursor.address, place, reason)
 
 
+def _is_busy(error: IronBucketError) -> bool:
+    """Whether another node, or another process of this one, is delivering the same just now."""
+    return isinstance(error, PeerRefused) and error.document.get("code") == "Busy"
+
+
 def _place(record: Record) -> str:
     return f"{record.node}/{record.epoch}/{record.sequence}"
 
 
 def note_backlog(local: Local, cursor: Cursor) -> None:
     """How much waits for a peer, by what it last said it has: never 0 while something is pending."""
+    before = cursor.backlog_since_ms
     cursor.backlog_entries, cursor.backlog_since_ms = 0, 0
     for head in local.heads():
         missing = head.sequence - cursor.sequence(f"{head.node}/{head.epoch}")
         if missing > 0:
             cursor.backlog_entries += missing
-            since = next((line.record.ms for line in _missing(local, cursor, head)), wall_ms())
+            since = _since(local, cursor, head) or before or wall_ms()
             cursor.backlog_since_ms = min(cursor.backlog_since_ms or since, since)
 
 
-def _missing(local: Local, cursor: Cursor, head: Head) -> Iterator[Line]:
+def _since(local: Local, cursor: Cursor, head: Head) -> int:
+    """The stamp of the oldest record that a peer lacks, in milliseconds; 0 when it cannot be read."""
     path = local.files.active_path(head.node, head.epoch)
-    after = max(cursor.sequence(f"{head.node}/{head.epoch}"), (oldest(path, head.epoch) or 1) - 1)
-    return read_stream(path, head.epoch, after)
+    with contextlib.suppress(LogDamaged):  # whoever ships it reports it
+        after = max(cursor.sequence(f"{head.node}/{head.epoch}"), (oldest(path, head.epoch) or 1) - 1)
+        return next((line.record.ms for line in read_stream(path, head.epoch, after)), 0)
+    return 0

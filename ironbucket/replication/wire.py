@@ -15,7 +15,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
+from ironbucket.store.paths import is_version
 from ironbucket.wal.reader import Line
 from ironbucket.wal.record import PUT, InvalidRecord, decode
 from ironbucket.wal.segment import Header
@@ -55,15 +57,32 @@ def encode(pieces: Iterable[Piece]) -> bytes:
         out.write(piece.header.encode())
         for entry in piece.entries:
             out.write(entry.line.raw)
+            write_payload(out, entry.payload)
             count += 1
-            if isinstance(entry.payload, bytes):
-                out.write(b"# payload\t%d\n" % len(entry.payload))
-                out.write(entry.payload)
-                out.write(b"\n")
-            elif entry.payload is not None:
-                out.write(f"# payload\t{entry.payload}\n".encode())
     out.write(b"# end\t%d\n" % count)
     return out.getvalue()
+
+
+def write_payload(out: BinaryIO, payload: bytes | str | None) -> None:
+    """What comes with a line, behind it."""
+    if isinstance(payload, bytes):
+        out.write(b"# payload\t%d\n" % len(payload))
+        out.write(payload)
+        out.write(b"\n")
+    elif payload is not None:
+        out.write(f"# payload\t{payload}\n".encode())
+
+
+def check_place(bucket: str, version: str, name: str = "") -> None:
+    """Nothing a peer sends may name a path outside of the bucket's folder (a key is encoded, and cannot).
+
+    Raises CorruptBatch.
+    """
+    for part in (bucket, name):
+        if "/" in part or "\0" in part or part.startswith("."):
+            raise CorruptBatch(f"not a name: {part[:80]!r}")
+    if not bucket or not is_version(version):
+        raise CorruptBatch(f"not a version of an object: {version[:80]!r}")
 
 
 def parse(body: bytes) -> list[Piece]:
@@ -79,7 +98,7 @@ def parse(body: bytes) -> list[Piece]:
                 raise CorruptBatch(f"{count} lines arrived, but {raw[6:-1]!r} were sent")
             return pieces
         if raw.startswith(b"# payload\t"):
-            _attach(pieces, raw[10:-1], source)
+            attach(pieces[-1].entries if pieces else [], raw[10:-1], source)
         elif raw.startswith(b"#"):
             try:
                 header = Header.decode(raw)
@@ -108,14 +127,15 @@ def _line(pieces: list[Piece], raw: bytes, chain: str, sequence: int) -> Line:
     return line
 
 
-def _attach(pieces: list[Piece], what: bytes, source: io.BytesIO) -> None:
-    if not pieces or not pieces[-1].entries or pieces[-1].entries[-1].line.record.operation != PUT:
+def attach(entries: list[Entry], what: bytes, source: BinaryIO) -> None:
+    """Read what comes with the last of `entries`, of which `# payload` and a TAB have been read, and `what`."""
+    if not entries or entries[-1].line.record.operation != PUT:
         raise CorruptBatch("a payload without its record")
-    entry = pieces[-1].entries[-1]
+    entry = entries[-1]
     if what in (GONE.encode(), SENT.encode()):
         entry.payload = what.decode()
         return
-    if not what.isdigit():
+    if not what.isdigit() or len(what) > 8:
         raise CorruptBatch(f"a payload of {what[:40]!r} bytes")
     entry.payload = source.read(int(what))
     if len(entry.payload) != int(what) or source.read(1) != b"\n":

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from ironbucket import errors
 from ironbucket.server import answers
-from ironbucket.server.answers import Refusal
-from ironbucket.server.body import CONTINUE, NO_BODY, ChunkedBody, NoBody, RequestBody, SizedBody
+from ironbucket.server.answers import CONTINUE, Refusal
+from ironbucket.server.body import NO_BODY, ChunkedBody, NoBody, RequestBody, SizedBody
 from ironbucket.server.parser import END, HeadParser
 from ironbucket.server.request import Request, read
 from ironbucket.server.response import Exchange, close_result

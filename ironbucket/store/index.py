@@ -74,23 +74,27 @@ class Index:
         self._connections: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         fsutil.make_directory(os.path.dirname(path))
-        with index_errors():
-            self.writer = self._connect()
-            self._prepare(self.writer)
         self._origins: dict[int, tuple[str, str]] = {}
         self._numbers: dict[tuple[str, str], int] = {}
+        try:
+            with index_errors():
+                self.writer = self._connect()
+                self._prepare(self.writer)
+        except BaseException:
+            self.close()
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=256
         )
+        with self._guard:
+            self._connections.append(connection)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         connection.execute("PRAGMA wal_autocheckpoint=0")  # `checkpoint` does it, outside the log's lock
         connection.execute("PRAGMA cache_size=-8192")
         connection.execute("PRAGMA mmap_size=0")
-        with self._guard:
-            self._connections.append(connection)
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -145,9 +149,12 @@ class Index:
         return known
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The writer's transaction; the caller holds the log's lock. Commits at the end, rolls back on any error."""
-        with index_errors():
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """The writer's transaction; the caller holds the log's lock. Commits at the end, rolls back on any error.
+
+        With `durable` it, and all before it, is on disk at the end: for what no log could replay.
+        """
+        with index_errors(), self._synchronised(durable):
             self.writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self.writer
@@ -159,10 +166,27 @@ class Index:
                 self._origins.clear()
                 self._numbers.clear()
                 raise
-        failpoints.hit("index-committed")
 
-    def checkpoint(self) -> None:
-        """Move what is committed from SQLite's own log into the index file. Readers and the writer go on."""
+    @contextlib.contextmanager
+    def _synchronised(self, durable: bool) -> Iterator[None]:
+        if durable:
+            self.writer.execute("PRAGMA synchronous=FULL")
+        try:
+            yield
+        finally:
+            if durable:
+                self.writer.execute(f"PRAGMA synchronous={self._synchronous}")
+
+    def checkpoint(self, beyond: int = 0) -> None:
+        """Move what is committed from SQLite's own log into the index file, if that is longer than `beyond` bytes.
+
+        Readers and the writer go on.
+        """
+        try:
+            if os.path.getsize(self.path + "-wal") <= beyond:
+                return
+        except FileNotFoundError:
+            return
         with index_errors():
             self.reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 

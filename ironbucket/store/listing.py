@@ -90,7 +90,7 @@ def list_versions(
 ) -> Page:
     """All live versions and delete markers; of one key the newest first. `after_version` continues within `after`."""
     low, separator, marker = encode_key(prefix), encode_key(delimiter), encode_key(after)
-    start = marker if after_version else start_key(low, separator, marker)
+    start = max(marker, low) if after_version else start_key(low, separator, marker)
 
     def rows(begin: bytes) -> Rows:
         history = _history_rows(connection, number, begin, low)
@@ -163,7 +163,7 @@ def _following(versions: list[Version], after_version: str) -> list[Version]:
     for place, version in enumerate(versions):
         if after_version in (version.version, version.version_id):
             return versions[place + 1 :]
-    # it was removed meanwhile: ids sort by age, so those that follow it are the smaller ones
+    # removed since the page that ended with it: version ids sort by age
     return [version for version in versions if version.version < after_version]
 
 

@@ -4,8 +4,9 @@
                  bucket | key              | version
                         256 shards by CRC-32 of the key
 
-``/``, ``%``, ``~``, control characters and a leading dot are written as %XX, all else stays as it is. A key whose name
-would exceed what file systems allow is cut and carries a hash; the whole key is then kept in ``.keys/`` of its bucket.
+``/``, ``%``, ``~``, control characters, a leading dot and lone surrogates are written as %XX, all else stays as it is.
+A key whose name would exceed what file systems allow is cut and carries a hash; the whole key is then kept in
+``.keys/`` of its bucket.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ LONG_KEYS = ".keys"
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _CROCKFORD for b in _CROCKFORD]
-_ENCODE = re.compile(r"^\.|[%/~\x00-\x1f\x7f]")
-_DECODE = re.compile(r"%([0-9A-F]{2})")
+_ENCODE = re.compile("^\\.|[%/~\x00-\x1f\x7f\ud800-\udfff]")
+_DECODE = re.compile(r"(?:%[0-9A-F]{2})+")
 _LONG = re.compile(r"(.*)~~([0-9a-f]{32})", re.DOTALL)
 _VERSION = re.compile(f"[{_CROCKFORD}]{{{VERSION_LENGTH}}}")
 
@@ -42,23 +43,35 @@ def new_version() -> str:
     return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
+def made_ms(version: str) -> int:
+    """When a version id was made, in milliseconds since 1970 (UTC)."""
+    value = 0
+    for character in version[:10]:
+        value = value * 32 + _CROCKFORD.index(character)
+    return value
+
+
 def is_version(text: str) -> bool:
     return _VERSION.fullmatch(text) is not None
 
 
 def encode_key(key: str) -> str:
     """The readable form of a key; `decode_key` is its inverse for every key."""
-    return _ENCODE.sub(lambda match: f"%{ord(match[0]):02X}", key)
+    return _ENCODE.sub(_escape, key)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))
 
 
 def decode_key(name: str) -> str:
-    return _DECODE.sub(lambda match: chr(int(match[1], 16)), name)
+    return _DECODE.sub(lambda match: bytes.fromhex(match[0].replace("%", "")).decode("utf-8", "surrogatepass"), name)
 
 
 def payload_name(key: str, version: str) -> str:
     """The file name of one version of `key`: at most 255 bytes."""
     name = encode_key(key)
-    if len(name) * 4 > _LONGEST and len(os.fsencode(name)) > _LONGEST:
+    if _too_long(name):
         name = _cut(name) + "~~" + key_hash(key)
     return f"{name}~{version}"
 
@@ -68,12 +81,16 @@ def key_hash(key: str) -> str:
 
 
 def _cut(name: str) -> str:
-    return os.fsencode(name)[:_PLAIN_PART].decode("utf-8", "ignore")
+    return name.encode()[:_PLAIN_PART].decode("utf-8", "ignore")
 
 
 def is_long(key: str) -> bool:
     """Whether the file name cannot hold the whole key."""
-    return len(key) * 3 > _LONGEST and len(os.fsencode(encode_key(key))) > _LONGEST
+    return _too_long(encode_key(key))
+
+
+def _too_long(name: str) -> bool:
+    return len(name) * 4 > _LONGEST and len(name.encode()) > _LONGEST
 
 
 def parse_name(name: str) -> tuple[str | None, str, str | None]:

@@ -12,7 +12,9 @@ import contextlib
 import errno
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from ironbucket import failpoints, fsutil
 from ironbucket.errors import InternalError
@@ -21,6 +23,10 @@ from ironbucket.store.paths import LONG_KEYS, STAGING, UPLOADS, Layout, is_long,
 from ironbucket.store.receive import Received, Source, receive
 
 MANIFEST = "manifest.json"
+#: how the name of a payload ends that is arriving from a peer
+PART = ".part"
+#: seconds for which such a file is kept over restarts, so that the transfer can be resumed
+_RESUMABLE = 86_400.0
 
 
 class Payload:
@@ -162,6 +168,11 @@ class Payloads:
         for path in (self.layout.staging(bucket), self.layout.uploads(bucket)):
             fsutil.make_directory(path)
 
+    def prepare_key(self, bucket: str, key: str) -> None:
+        """Keep the whole of a key that is too long for a file name, durably."""
+        if is_long(key):
+            self._prepare(bucket, key)
+
     def _prepare(self, bucket: str, key: str) -> None:
         fsutil.make_directory(self.layout.staging(bucket))
         if is_long(key):
@@ -187,8 +198,11 @@ class Payloads:
 
     # -- settled ----------------------------------------------------------------------------------------------------
 
-    def settle(self, bucket: str, key: str, version: str, upload: str = "") -> bool:
-        """Give a staged payload its name. Idempotent; False when there is no such payload (yet)."""
+    def settle(self, bucket: str, key: str, version: str, upload: str = "") -> Callable[[], object] | None:
+        """Give a staged payload its name. Idempotent. Returns how to take it back; None when nothing was there to move.
+
+        A multipart object lies under its upload, or in staging when it came from a peer.
+        """
         final = self.layout.payload(bucket, key, version)
         sources = [self.layout.staged(bucket, key, version)]
         if upload:
@@ -201,14 +215,8 @@ class Payloads:
                     continue
                 fsutil.make_directory(os.path.dirname(final))
                 os.rename(source, final)
-            return True
-        return os.path.lexists(final)
-
-    def unsettle(self, bucket: str, key: str, version: str, upload: str = "") -> None:
-        """Take `settle` back: the record could not be committed."""
-        back = f"{self.layout.uploads(bucket)}/{upload}" if upload else self.layout.staged(bucket, key, version)
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(self.layout.payload(bucket, key, version), back)
+            return partial(os.rename, final, source)
+        return None
 
     def open(self, version: Version, start: int = 0, length: int | None = None) -> Payload:
         """`length` bytes from `start`. Raises PayloadMissing and PayloadDamaged."""
@@ -222,6 +230,8 @@ class Payloads:
             if low < high:
                 pieces.append((f"{path}/{part.name}", part.size, low - offset, high - low))
             offset += part.size
+        if offset != version.size:
+            raise PayloadDamaged(f"{path}: parts of {offset} bytes where {version.size} were stored.")
         return Payload(pieces)
 
     def parts(self, version: Version) -> list[Part]:
@@ -253,17 +263,20 @@ class Payloads:
             staging = self.layout.staging(bucket)
             for name in _names(staging):
                 path = os.path.join(staging, name)
+                if _is_arriving(path):
+                    continue
                 parsed = self.parse(bucket, name)
-                if parsed and wanted(bucket, *parsed) and not path.endswith(".tmp"):
-                    settled += self.settle(bucket, *parsed)
+                if parsed and wanted(bucket, *parsed):
+                    settled += self.settle(bucket, *parsed) is not None
                 else:
                     self.remove(path)
                     removed += 1
             for upload in _names(self.layout.uploads(bucket)):
-                for name in _names(f"{self.layout.uploads(bucket)}/{upload}"):
-                    if name.startswith("."):
-                        os.unlink(f"{self.layout.uploads(bucket)}/{upload}/{name}")
-                        removed += 1
+                removed += _tidy_upload(f"{self.layout.uploads(bucket)}/{upload}")
+            for name in _names(os.path.join(self.layout.bucket(bucket), LONG_KEYS)):
+                if name.endswith(".tmp"):
+                    os.unlink(os.path.join(self.layout.bucket(bucket), LONG_KEYS, name))
+                    removed += 1
         return settled, removed
 
     def buckets(self) -> list[str]:
@@ -321,6 +334,23 @@ def write_manifest(directory: str, parts: Iterable[Part]) -> None:
         ]
     }
     fsutil.replace_file(os.path.join(directory, MANIFEST), json.dumps(document, separators=(",", ":")).encode())
+
+
+def _is_arriving(path: str) -> bool:
+    """Whether a peer may still send the rest of this file. It is compared with its ETag when it is whole."""
+    return path.endswith(PART) and os.stat(path).st_mtime > time.time() - _RESUMABLE
+
+
+def _tidy_upload(directory: str) -> int:
+    """Remove what had only begun to be: parts and files that were arriving, an upload that nobody was told of."""
+    names = _names(directory)
+    unfinished = [name for name in names if name.startswith(".") or name.endswith(".tmp")]
+    for name in unfinished:
+        os.unlink(f"{directory}/{name}")
+    if len(unfinished) == len(names):
+        os.rmdir(directory)
+        return len(unfinished) + 1
+    return len(unfinished)
 
 
 def _names(path: str) -> list[str]:

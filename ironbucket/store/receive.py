@@ -159,9 +159,12 @@ class _Pipeline:
 
     def _hash(self, hashers: list[checksums.Hasher], inbox: queue.SimpleQueue[_Slot | None]) -> None:
         while (slot := inbox.get()) is not None:
-            with memoryview(slot.buffer) as view:
-                for hasher in hashers:
-                    hasher.update(view[: slot.count])
+            try:
+                with memoryview(slot.buffer) as view:
+                    for hasher in hashers:
+                        hasher.update(view[: slot.count])
+            except Exception as error:  # noqa: BLE001 - the receiving thread raises it; the buffers go round meanwhile
+                self._failure.append(error)
             with slot.lock:
                 slot.users -= 1
                 idle = slot.users == 0

@@ -21,12 +21,11 @@ from dataclasses import asdict
 from ironbucket import checksums, fsutil
 from ironbucket.errors import NoSuchUpload
 from ironbucket.store.model import Part, Upload
-from ironbucket.store.paths import VERSION_LENGTH, Layout, is_version, new_version
+from ironbucket.store.paths import VERSION_LENGTH, Layout, is_version, made_ms, new_version
 from ironbucket.store.receive import Received, Source, receive
 
 _STATE = "upload.json"
 _UPLOAD_ID = re.compile(r"[0-9A-Z]{26}\.[A-Za-z0-9_-]{1,64}")
-_MILLISECONDS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def new_upload_id(node: str) -> str:
@@ -109,7 +108,7 @@ class UploadStore:
             fsutil.sync_directory(directory)
         except FileNotFoundError:
             raise NoSuchUpload from None
-        return Part(number, received.size, etag, dict(kept), name, _age(version))
+        return Part(number, received.size, etag, dict(kept), name, made_ms(version))
 
     def discard(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -129,14 +128,20 @@ class UploadStore:
             raise NoSuchUpload(UploadId=upload_id) from None
         return dict(sorted(found.items()))
 
-    def remove(self, bucket: str, upload_id: str) -> None:
-        """End an upload and free its parts. Raises NoSuchUpload. Parts that are arriving fail with NoSuchUpload."""
-        directory = self.directory(bucket, upload_id)
+    def end(self, bucket: str, upload_id: str) -> str:
+        """Take an upload away: from now on there is none. Returns where its parts lie, for `free`. Raises NoSuchUpload.
+
+        A part that is just arriving fails with NoSuchUpload when it wants its name.
+        """
         doomed = f"{self._layout.staging(bucket)}/{upload_id}.aborted"
         try:
-            os.rename(directory, doomed)
+            os.rename(self.directory(bucket, upload_id), doomed)
         except FileNotFoundError:
             raise NoSuchUpload(UploadId=upload_id) from None
+        return doomed
+
+    def free(self, doomed: str) -> None:
+        """Remove what `end` has left. After a crash the sweep of staging does."""
         for name in os.listdir(doomed):
             os.unlink(f"{doomed}/{name}")
         os.rmdir(doomed)
@@ -159,15 +164,7 @@ def _parse(entry: os.DirEntry[str]) -> Part | None:
     if len(fields) < 3 or not fields[0].isdecimal() or not is_version(fields[2]):
         return None
     kept = {name: _from_file_safe(value) for name, _, value in (field.partition("=") for field in fields[3:])}
-    return Part(int(fields[0]), entry.stat().st_size, fields[1], kept, entry.name, _age(fields[2]))
-
-
-def _age(version: str) -> int:
-    """The milliseconds in a version id."""
-    value = 0
-    for character in version[:10]:
-        value = value * 32 + _MILLISECONDS.index(character)
-    return value
+    return Part(int(fields[0]), entry.stat().st_size, fields[1], kept, entry.name, made_ms(fields[2]))
 
 
 def _file_safe(value: str) -> str:

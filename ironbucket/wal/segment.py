@@ -14,7 +14,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -57,7 +57,7 @@ class Header:
     @staticmethod
     def decode(line: bytes) -> Header:
         """Raises ValueError when the line is not a header that this version can read."""
-        match = _HEADER.fullmatch(line.rstrip(b"\n"))
+        match = _HEADER.fullmatch(line[:-1]) if line.endswith(b"\n") else None
         if match is None:
             raise ValueError("no segment header")
         if int(match[1]) != FORMAT_VERSION:
@@ -91,6 +91,11 @@ def closed_name(active: str, epoch: str, first: int) -> str:
     return os.path.join(os.path.dirname(active), f"{prefix}{epoch}-{first:020d}.log")
 
 
+def is_closed(path: str) -> bool:
+    """Whether a file's name is that of a closed segment."""
+    return _CLOSED.fullmatch(os.path.basename(path)) is not None
+
+
 def read_header(path: str) -> tuple[Header, int]:
     """The header of a segment and its length in bytes. Raises LogDamaged, FileNotFoundError."""
     with open_segment(path) as source:
@@ -102,9 +107,22 @@ def read_header(path: str) -> tuple[Header, int]:
 
 
 def segments(active: str, epoch: str) -> list[Segment]:
-    """The segments of one stream, oldest first; the active one, if it is there, last."""
+    """The segments of one stream, oldest first; the active one, if it is there, last. Raises LogDamaged."""
+    # The active segment is looked at before the directory: a rotation in between then shows one file under two names,
+    # and never leaves one out.
+    header = None
+    with suppress(FileNotFoundError):
+        if os.path.getsize(active):  # an empty file was put in its place by hand: see `stream.resume`
+            header, _ = read_header(active)
+    found = {segment.first: segment for segment in closed_segments(os.path.dirname(active), epoch)}
+    if header is not None and header.epoch == epoch:
+        found[header.first] = Segment(active, epoch, header.first)
+    return [found[first] for first in sorted(found)]
+
+
+def closed_segments(directory: str, epoch: str) -> list[Segment]:
+    """The closed segments of one stream, oldest first."""
     found: dict[int, Segment] = {}
-    directory = os.path.dirname(active)
     try:
         names = os.listdir(directory)
     except FileNotFoundError:
@@ -115,16 +133,12 @@ def segments(active: str, epoch: str) -> list[Segment]:
             first = int(match[2])
             if first not in found or not match[3]:  # both while it is being compressed: the plain one is whole
                 found[first] = Segment(os.path.join(directory, name), epoch, first)
-    if os.path.exists(active):
-        header, _ = read_header(active)
-        if header.epoch == epoch:
-            found[header.first] = Segment(active, epoch, header.first)
     return [found[first] for first in sorted(found)]
 
 
 @contextmanager
 def open_segment(path: str) -> Iterator[BinaryIO]:
-    """A segment for reading from its start, decompressed when it is closed and compressed."""
+    """A segment for reading from its start, decompressed when it is closed and compressed. Raises LogDamaged."""
     with open(path, "rb") as source:
         if path.endswith(".zst"):
             import zstandard  # only old segments need it
@@ -141,8 +155,16 @@ def open_segment(path: str) -> Iterator[BinaryIO]:
 def seek_sequence(source: BinaryIO, size: int, start: int, sequence: int) -> int:
     """The offset of the record `sequence`, or of the first after it, in a plain segment: O(log n) reads.
 
-    `start` is the offset of the first record. Lines are self-describing, so any LF is a place to begin.
+    `start` is the offset of the first record. Lines are self-describing, so any LF is a place to begin. Where a line
+    on the way is no record the answer is `start`: whoever reads on from there meets the damage and can say where it is.
     """
+    try:
+        return _bisect(source, size, start, sequence)
+    except ValueError:
+        return start
+
+
+def _bisect(source: BinaryIO, size: int, start: int, sequence: int) -> int:
     low, high = start, size  # the answer lies in [low, high]; both are starts of lines (or the end)
     while low < high:
         middle = (low + high) // 2
@@ -183,7 +205,8 @@ def _walk(source: BinaryIO, low: int, high: int, sequence: int) -> int:
 
 
 def _sequence_of(line: bytes) -> int:
-    try:
-        return int(line.split(b"\t", 3)[2])
-    except (IndexError, ValueError):
-        return 0  # damage: the reader that decodes this line names it
+    """Raises ValueError when the line is no record."""
+    fields = line.split(b"\t", 3)
+    if len(fields) < 4:
+        raise ValueError("not a record")
+    return int(fields[2])

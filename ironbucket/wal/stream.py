@@ -6,12 +6,17 @@ next line goes. What was appended and not yet synced can be taken back with `tru
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from typing import BinaryIO
 
 from ironbucket import failpoints, fsutil
 from ironbucket.errors import LogDamaged
-from ironbucket.wal.segment import Header, closed_name, read_header
+from ironbucket.wal.reader import last_line
+from ironbucket.wal.segment import Header, closed_name, read_header, segments
+
+_SET_ASIDE = re.compile(r"\.(torn|damaged)-[^/]*$|\.tmp$")
 
 
 class ActiveSegment:
@@ -59,6 +64,11 @@ class ActiveSegment:
         os.fdatasync(self._fd)
         failpoints.hit("log-synced")
 
+    def cut(self, offset: int) -> None:
+        """Forget what lies beyond `offset`, where the next append goes: lines that nobody was told of."""
+        if self.size() > offset:
+            self.truncate(offset)
+
     def truncate(self, offset: int) -> None:
         """Take back what follows `offset`, durably."""
         os.ftruncate(self._fd, offset)
@@ -68,17 +78,76 @@ class ActiveSegment:
         """The same file, for reading."""
         return open(self.path, "rb")
 
+    def is_current(self) -> bool:
+        """Whether the path still names this very file: another process may have rotated it."""
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(self._fd))
+
     def rotate(self, first: int, chain: str) -> ActiveSegment:
-        """Close this segment and begin the next, whose first record will be `first`, chained to `chain`."""
+        """Close this segment and begin the next, whose first record will be `first`, chained to `chain`.
+
+        The path names one or the other at any moment, and a closed segment is never replaced. After an OSError, or
+        a crash, this segment is still the active one; it may have its closed name already. Raises LogDamaged when that
+        name belongs to another file.
+        """
+        header = Header(self.header.node, self.header.epoch, first, chain)
+        closed = closed_name(self.path, self.header.epoch, self.header.first)
         os.fsync(self._fd)
-        os.rename(self.path, closed_name(self.path, self.header.epoch, self.header.first))
+        try:
+            os.link(self.path, closed)
+        except FileExistsError:  # from an attempt that was cut short
+            if not os.path.samestat(os.stat(closed), os.fstat(self._fd)):
+                raise LogDamaged(closed, 0, f"it is in the place where {self.path} has to go") from None
+        failpoints.hit("log-closed")
+        line = header.encode()
+        fsutil.replace_file(self.path, line)
+        failpoints.hit("log-rotated")
         self.close()
-        return ActiveSegment.create(self.path, Header(self.header.node, self.header.epoch, first, chain))
+        return ActiveSegment(self.path, header, len(line), _open(self.path))
 
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def moved_away(path: str) -> list[tuple[str, Header]]:
+    """Segments that were taken out of the active one's place by hand: ``mv wal.log wal.log.old; touch wal.log``."""
+    directory, base = os.path.split(path)
+    found = []
+    for name in os.listdir(directory):
+        if name.startswith(base + ".") and not _SET_ASIDE.search(name):
+            with contextlib.suppress(OSError, LogDamaged):
+                found.append((os.path.join(directory, name), read_header(os.path.join(directory, name))[0]))
+    return found
+
+
+def resume(path: str, node: str, epoch: str) -> ActiveSegment | None:
+    """A new active segment where the old one is gone: it continues the newest segment of the epoch that is left.
+
+    One that was only moved away gets the name of a closed segment. None when nothing of the epoch is left. Raises
+    LogDamaged, FileExistsError (the active one is there).
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.getsize(path):
+            raise FileExistsError(path)
+        os.unlink(path)
+    for place, header in moved_away(path):
+        closed = closed_name(path, epoch, header.first)
+        if (header.node, header.epoch) == (node, epoch) and not os.path.exists(closed):
+            os.rename(place, closed)
+    files = segments(path, epoch)
+    if not files:
+        return None
+    header, last = last_line(files[-1])
+    first, chain = (last.record.sequence + 1, last.chain) if last else (header.first, header.chain)
+    if not last:  # an empty one is begun again, and must not be in the way when this one is closed
+        os.rename(files[-1].path, path)
+        return ActiveSegment.open(path)
+    return ActiveSegment.create(path, Header(node, epoch, first, chain))
 
 
 def _open(path: str) -> int:

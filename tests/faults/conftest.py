@@ -42,6 +42,7 @@ def consistent() -> Consistent:
     def check(node: NodeProcess, ledger: Ledger) -> None:
         load.check(client_of(node), BUCKET, ledger)
         assert storage.strays(node) == []
+        assert [fault for path in storage.log_files(node) for fault in storage.chain_faults(path)] == []
         verify_log(node)
 
     return check

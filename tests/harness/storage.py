@@ -5,6 +5,7 @@ Knows the documented format of the log (docs/wal-format.md) and the documented n
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -38,8 +39,27 @@ def lines(path: Path) -> Iterator[Line]:
 
 
 def log_files(node: NodeProcess) -> list[Path]:
-    """The active segment and the closed ones."""
-    return sorted(p for p in node.wal_dir.iterdir() if p.name.startswith(node.wal_path.name) and p.is_file())
+    """The closed segments that are not compressed, and the active one."""
+    return [*sorted(node.wal_dir.glob("wal-*.log")), *([node.wal_path] if node.wal_path.exists() else [])]
+
+
+def chain_faults(path: Path) -> list[str]:
+    """What is wrong with a segment: gaps in its sequence, hashes that do not match, an end that is cut."""
+    faults, chain, expected, offset = [], b"", 0, 0
+    for raw in path.read_bytes().splitlines(keepends=True):
+        if raw.startswith(b"# ironbucket-wal="):
+            header = dict(field.partition(b"=")[::2] for field in raw[2:].rstrip(b"\n").split(b"\t"))
+            chain, expected = header[b"chain"], int(header[b"first"])
+        elif not raw.startswith(b"#"):
+            covered, _, found = raw.rpartition(b"\t")
+            wanted = hashlib.sha256(chain + covered + b"\t").hexdigest()[:32].encode() + b"\n"
+            if found != wanted:
+                faults.append(f"{path.name} byte {offset}: the chain hash is {found!r}, not {wanted!r}")
+            if int(raw.split(b"\t", 3)[2]) != expected:
+                faults.append(f"{path.name} byte {offset}: not sequence {expected}: {raw[:60]!r}")
+            chain, expected = found.rstrip(b"\n"), expected + 1
+        offset += len(raw)
+    return faults
 
 
 def logged_versions(node: NodeProcess) -> set[str]:
@@ -47,7 +67,6 @@ def logged_versions(node: NodeProcess) -> set[str]:
     return {
         line.attributes.get("version", "")
         for path in log_files(node)
-        if path.suffix in ("", ".log")
         for line in lines(path)
         if line.operation == "PUT"
     }

@@ -2,11 +2,12 @@
 
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from ironbucket.cli import local
+from ironbucket.cli import balancer, local
 from ironbucket.config import REPLICATOR_NEEDS, SERVER_NEEDS, load
 from ironbucket.errors import ConfigurationError
 
@@ -65,3 +66,29 @@ def test_what_to_try_names_the_way_in(tmp_path: Path) -> None:
     text = local._what_to_try(tmp_path, 9001, PORTS, "nginx is not installed. This installs it: ...")
     assert "no load balancer" in text
     assert "This installs it" in text
+
+
+def test_where_nginx_is_missing_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(balancer, "_find", lambda: None)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(balancer.NoBalancer, match="sudo apt-get install"):
+        balancer.program()
+
+
+def test_root_gets_nginx_installed_without_starting_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ran: list[list[str]] = []
+    policy = tmp_path / "policy-rc.d"
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        ran.append(command)
+        assert policy.read_text().endswith("exit 101\n")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(balancer, "_find", lambda: "/usr/sbin/nginx" if len(ran) == 2 else None)
+    monkeypatch.setattr(balancer, "_POLICY", policy)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: "/usr/bin/apt-get")
+    monkeypatch.setattr("subprocess.run", run)
+    assert balancer.program() == "/usr/sbin/nginx"
+    assert [command[:2] for command in ran] == [["apt-get", "update"], ["apt-get", "install"]]
+    assert not policy.exists()
