@@ -67,7 +67,7 @@ def _send_all(target: Target, requests: list[bytes], connections: int = 64) -> N
 
 @dataclass(frozen=True)
 class Pages:
-    """Milliseconds of one page of 1,000 entries: the median over HTTP; `store`: the least without HTTP, None when it cannot be known."""
+    """Milliseconds of a page of 1,000 entries: the median over HTTP; `store`: the least without it, None if unknown."""
 
     flat: float
     middle: float
