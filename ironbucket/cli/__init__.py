@@ -40,6 +40,8 @@ COMMANDS = (
     Command("conflicts", "conflicts", "list the writes that lost to a concurrent one"),
     Command("wal", "wal", "read the log: tail, show"),
     Command("recover", "recover", "make the index again from the log; the node must not be running"),
+    Command("resync", "resync", "have this node's state brought anew by a peer, while it serves"),
+    Command("snapshot", "snapshot", "write the state of this node into one file, while it serves or not"),
     Command("local", "local", "try it: run a cluster on this machine, with keys and folders made for it"),
     Command("version", "version", "print the version"),
 )

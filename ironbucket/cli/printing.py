@@ -49,6 +49,11 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
+    def clear(self) -> None:
+        """Make room for a line of output; the next call shows the bar again."""
+        if self._bar is not None:
+            self._bar.clear()
+
     def __call__(self, what: str, done: int, total: int) -> None:
         if not self._shown:
             return

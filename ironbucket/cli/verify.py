@@ -75,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             for finding in _findings(settings, local, arguments, progress, counts):
                 found.append(finding)
                 if not arguments.json:
+                    progress.clear()
                     print(_line(finding), flush=True)
         finally:
             local.close()

@@ -62,6 +62,14 @@ def join(state: State, entry: Version) -> Merged:
     return Merged(state if joined is known else (*_without(state, known), joined))
 
 
+def renew(state: State, entry: Version) -> Merged:
+    """As `join`, but of a version that is here the other node's entry is believed; only newer metadata stays."""
+    known = _find(state, entry.version)
+    if known is None or known.kind is not entry.kind:
+        return join(state, entry)
+    return join(_without(state, known), _with_updates(entry, known))
+
+
 def _join_pending(state: State, entry: Version, known: Version | None) -> State:
     if known is None:
         holder = _null(state)

@@ -71,9 +71,12 @@ class Uploads:
         return upload
 
     def get(self, bucket: str, key: str, upload_id: str) -> Upload:
-        """Raises NoSuchBucket, NoSuchUpload."""
-        self._buckets.get(bucket)
-        return self._store.load(bucket, key, upload_id)
+        """Raises NoSuchBucket, NoSuchUpload: also for an upload to an earlier bucket of that name."""
+        since = self._buckets.get(bucket).created.ms
+        upload = self._store.load(bucket, key, upload_id)
+        if upload.initiated_ms < since:
+            raise NoSuchUpload(UploadId=upload_id)
+        return upload
 
     def put_part(self, bucket: str, key: str, upload_id: str, number: int, body: Body, expected: Expected) -> Part:
         """Store a part; one of the same number is replaced. Raises NoSuchUpload and what `Objects.put` raises."""
@@ -115,9 +118,8 @@ class Uploads:
         Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, InvalidRequest,
         PreconditionFailed.
         """
-        self._buckets.get(bucket)
         try:
-            upload = self._store.load(bucket, key, upload_id)
+            upload = self.get(bucket, key, upload_id)
             chosen = self._choose(upload, parts)
         except NoSuchUpload:
             done = self._completed(bucket, key, upload_id)
@@ -202,6 +204,12 @@ class Uploads:
 
         self._store.free(self._committer.submit(change))
 
+    def end_all(self, bucket: str) -> None:
+        """Free the uploads to a bucket that has been deleted."""
+        for upload in self._store.scan(bucket):
+            with contextlib.suppress(NoSuchUpload):  # somebody else ended it
+                self._store.free(self._store.end(bucket, upload.upload_id))
+
     def list_parts(
         self, bucket: str, key: str, upload_id: str, after: int = 0, limit: int = 1000
     ) -> tuple[Upload, list[Part], bool]:
@@ -220,9 +228,11 @@ class Uploads:
         limit: int = 1000,
     ) -> tuple[list[Upload | CommonPrefix], bool, str, str]:
         """(uploads and common prefixes, whether more follow, next key marker, next upload id marker)."""
-        self._buckets.get(bucket)
         entries: list[Upload | CommonPrefix] = []
+        since = self._buckets.get(bucket).created.ms
         for upload in self._store.scan(bucket):
+            if upload.initiated_ms < since:
+                continue
             if not upload.key.startswith(prefix) or not _follows(upload, key_marker, upload_id_marker):
                 continue
             cut = upload.key.find(delimiter, len(prefix)) if delimiter else -1

@@ -19,7 +19,7 @@ from ironbucket.replication import digest as asked
 from ironbucket.replication.digest import Vector
 from ironbucket.replication.peer import Peer
 from ironbucket.replication.run import Local
-from ironbucket.store import buckets, digest
+from ironbucket.store import buckets, check, digest
 
 #: called with (what is being done, how many steps are done, how many there are or 0)
 Progress = Callable[[str, int, int], None]
@@ -56,12 +56,13 @@ class Comparison:
 
     def __init__(self, local: Local, peer: Peer, *, wait: float, progress: Progress) -> None:
         self._local, self._peer, self._wait, self._progress = local, peer, wait, progress
-        self.compared = 0  # keys
+        self.compared = self._total = 0  # keys
         self._aligned = True
 
     def differences(self, bucket: str | None = None) -> Iterator[Difference]:
         """Everything in which the peer differs, as it is found. Raises PeerUnreachable, PeerRefused."""
         yield from self._align()
+        self._total = check.count(self._local.index, bucket)
         for one in self._buckets(bucket):
             yield from self._keys(one)
         yield from self._confirmed_buckets(bucket)
@@ -173,7 +174,7 @@ class Comparison:
                         break
             until = keys[-1] if fold.count == _CHUNK else None
             self.compared += fold.count
-            self._progress(f"comparing with {self._peer.address}", self.compared, 0)
+            self._progress(f"comparing with {self._peer.address}", self.compared, max(self._total, self.compared))
             (theirs,) = self._ask("ranges", bucket=bucket, ranges=[[after, until]])["digests"]
             if theirs != [fold.digest, fold.count]:
                 yield from self._narrow(bucket, after, until, keys)

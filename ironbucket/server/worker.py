@@ -84,7 +84,14 @@ def _serve(
     server: Server
     app = health.mount(application.app, application.check, lambda: server.draining)
     log = accesslog.NoLog() if log_lock is None else accesslog.AccessLog(lock_fd=log_lock)
-    server = Server(listener, app, limits=limits, inline=application.inline, access_log=log)
+    reload_wanted: list[bool] = []
+
+    def on_tick() -> None:
+        if reload_wanted:
+            reload_wanted.clear()
+            server.pool.submit(reload, always=True)
+
+    server = Server(listener, app, limits=limits, inline=application.inline, access_log=log, on_tick=on_tick)
 
     def reload() -> None:
         try:
@@ -96,7 +103,8 @@ def _serve(
 
     signal.set_wakeup_fd(server.loop.wake_fd, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, lambda *_: server.stop())
-    signal.signal(signal.SIGHUP, lambda *_: server.pool.submit(reload, always=True))
+    # a handler runs in the middle of the loop's code, so it may take no lock: it leaves a note, and waking makes a tick
+    signal.signal(signal.SIGHUP, lambda *_: reload_wanted.append(True))
     server.prepare()
     server.add_internal(control)
     gc.collect()

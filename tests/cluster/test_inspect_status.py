@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from contextlib import closing
+
 from tests.cluster.inspected import Nodes, address, asked, client, cluster, payload, replicate
 
 
@@ -78,3 +82,27 @@ def test_a_refused_payload_holds_up_only_what_comes_after_it_until_it_is_discard
 
     again = one.run("replicate", "--discard", place, "--peer", address(two))
     assert "nothing to discard" in again.stderr
+
+
+def test_a_stamp_of_the_future_waits_and_cannot_be_discarded(nodes: Nodes) -> None:
+    one, two = cluster(nodes)
+    one.start()
+    two.start()
+    replicate(one)
+    one.stop()
+    with closing(sqlite3.connect(one.storage / ".ironbucket" / "index.db")) as index, index:
+        index.execute("UPDATE clock SET ms = ?", (time.time_ns() // 1_000_000 + 3_600_000,))
+    one.start()
+    s3 = client(one)
+    s3.create_bucket(Bucket="photos")
+    s3.put_object(Bucket="photos", Key="a", Body=b"x")
+    assert one.run("replicate").returncode == 1
+    (peer,) = asked(one, "status", status=1)["peers"]
+    ((place, reason),) = peer["refused"].items()
+    assert place.endswith("/1")
+    assert "set the clocks right" in reason
+    assert peer["backlog"]["entries"] == 2
+    done = one.run("replicate", "--discard", place.removesuffix("1") + "2", "--peer", address(two))
+    assert done.returncode == 1
+    assert "set the clocks right" in done.stderr
+    assert "no payload" in one.run("replicate", "--discard", place, "--peer", address(two)).stderr

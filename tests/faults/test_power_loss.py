@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.conftest import BUCKET, Consistent, make_bucket
+from tests.faults.conftest import BUCKET, Consistent, client_of, make_bucket, verify_log
 from tests.harness.disks import Disk
 from tests.harness.ledger import Ledger
-from tests.harness.load import Load
+from tests.harness.load import Load, check
 from tests.harness.process import NodeProcess
 
 pytestmark = pytest.mark.root
@@ -32,9 +32,7 @@ def test_everything_on_one_disk(
         with Load(client, BUCKET, ledger, sizes=(0, 100, 4096, 65536, 300_000)) as load:
             load.until_acknowledged(80)
             time.sleep(chance.random() / 5)
-            disk.cut_power()
-            node.kill()
-            load.stop()
+            load.cut_power(disk, node)
         disk.return_power()
         node.start()
         consistent(node, ledger)
@@ -54,9 +52,7 @@ def test_one_of_two_disks(
     for _ in range(3):
         with Load(client, BUCKET, ledger, sizes=(100, 4096, 65536)) as load:
             load.until_acknowledged(80)
-            victim.cut_power()
-            node.kill()
-            load.stop()
+            load.cut_power(victim, node)
         victim.return_power()
         node.start()
         consistent(node, ledger)
@@ -65,9 +61,6 @@ def test_one_of_two_disks(
 
 def test_without_a_log(disks: Callable[..., Disk], nodes: Callable[..., NodeProcess]) -> None:
     """WAL_ENABLED=false still never loses an acknowledged write."""
-    from tests.faults.conftest import client_of
-    from tests.harness.load import check
-
     disk = disks("ext4", 400 * MIB)
     node, ledger = nodes(storage=disk.path / "s3", wal=disk.path / "wal", WAL_ENABLED="false"), Ledger()
     node.start()
@@ -75,9 +68,7 @@ def test_without_a_log(disks: Callable[..., Disk], nodes: Callable[..., NodeProc
     for _ in range(3):
         with Load(client, BUCKET, ledger, sizes=(100, 4096, 65536)) as load:
             load.until_acknowledged(60)
-            disk.cut_power()
-            node.kill()
-            load.stop()
+            load.cut_power(disk, node)
         disk.return_power()
         node.start()
         check(client_of(node), BUCKET, ledger)
@@ -88,8 +79,6 @@ def test_a_delayed_flush_loses_no_more_than_its_interval_and_nothing_else(
     disks: Callable[..., Disk], nodes: Callable[..., NodeProcess]
 ) -> None:
     """WAL_FLUSH_INTERVAL=1: what was acknowledged two seconds before is there, the log verifies."""
-    from tests.faults.conftest import client_of, verify_log
-
     disk = disks("ext4", 400 * MIB)
     node = nodes(storage=disk.path / "s3", wal=disk.path / "wal", WAL_FLUSH_INTERVAL=1)
     node.start()

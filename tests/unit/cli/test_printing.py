@@ -42,3 +42,14 @@ def test_progress_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch:
         progress("replaying", 1, 10)
         progress("replaying", 10, 10)
     assert "replaying" in capsys.readouterr().err
+
+
+def test_a_line_of_output_between_two_steps(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with printing.Progress() as progress:
+        progress.clear()
+        progress("comparing", 1, 10)
+        progress.clear()
+        assert capsys.readouterr().err.endswith("\r"), "the cursor is at the start of an empty line"

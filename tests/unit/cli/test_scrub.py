@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from ironbucket import cli
 from ironbucket.config import Settings
 from ironbucket.node import Node, scrub
+from ironbucket.node.body import Attributes, Expected
+from ironbucket.node.objects import bytes_body
 from ironbucket.store.payloads import Payloads
 
 Run = Callable[..., list[str]]
@@ -83,3 +86,15 @@ def test_leftovers_of_yesterday_go_and_those_of_today_stay(node: Node, capsys: p
     assert os.listdir(staging) == ["new"]
     assert wanted.read_bytes() == b"a"
     assert scrubbed(capsys)[0] == 0
+
+
+def test_a_node_without_a_log(settings: Settings, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setenv("WAL_ENABLED", "false")
+    unlogged = replace(settings, wal_enabled=False)
+    Node.prepare(unlogged)
+    node = Node.open(unlogged)
+    node.buckets.create("photos", "0" * 64)
+    node.objects.put("photos", "a", bytes_body(b"x"), Expected(), Attributes(owner="0" * 64))
+    node.close()
+    assert "0 lines of logs read, 1 payloads looked at" in run("scrub", "--all")[-1]
+    assert "nothing is wrong" in run("verify")[-1]

@@ -429,6 +429,10 @@ class Uploads:
         self.get(bucket, key, upload_id)
         del self.node.in_progress[upload_id]
 
+    def end_all(self, bucket: str) -> None:
+        for upload in [one for one in self.node.in_progress.values() if one.bucket == bucket]:
+            del self.node.in_progress[upload.upload_id]
+
     def list_parts(
         self, bucket: str, key: str, upload_id: str, after: int = 0, limit: int = 1000
     ) -> tuple[Upload, list[Part], bool]:

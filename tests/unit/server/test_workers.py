@@ -20,7 +20,7 @@ import pytest
 
 from .conftest import Answer, Client
 
-PROGRAM = """
+PROGRAM = r"""
     import os, sys, time, signal, threading
     from ironbucket import errors
     from ironbucket.server import workers
@@ -103,6 +103,8 @@ class Service:
             found = [line for line in self.lines if line.startswith(start)]
             if len(found) >= count:
                 return found[count - 1]
+            if not self.reader.is_alive():
+                break
             time.sleep(0.01)
         raise AssertionError(f"no line {start!r} in {self.lines}")
 
