@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -71,11 +71,14 @@ class Buckets:
             if buckets.exists(connection, row):
                 yield row.bucket()
 
-    def configure(self, name: str, kind: str, value: Any) -> None:
-        """Set one kind of configuration, or remove it with None. Raises NoSuchBucket."""
+    def configure(self, name: str, kind: str, value: Any, check: Callable[[Bucket], None] = lambda _: None) -> None:
+        """Set one kind of configuration, or remove it with None. Raises NoSuchBucket, and what `check` raises.
+
+        `check` is given the bucket under the log's lock, and decides whether the change may be.
+        """
 
         def change(transaction: Transaction) -> None:
-            existing(transaction.connection, name)
+            check(existing(transaction.connection, name).bucket())
             operation = DELETE_METADATA if value is None else UPDATE_METADATA
             attributes = {"kind": kind} if value is None else {"kind": kind, "value": value}
             transaction.record(operation, name, attributes=attributes)

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
@@ -22,6 +23,10 @@ from ironbucket.store.paths import LONG_KEYS, STAGING, UPLOADS, Layout, is_long,
 from ironbucket.store.receive import Received, Source, receive
 
 MANIFEST = "manifest.json"
+#: how the name of a payload ends that is arriving from a peer
+PART = ".part"
+#: seconds for which such a file is kept over restarts, so that the transfer can be resumed
+_RESUMABLE = 86_400.0
 
 
 class Payload:
@@ -163,6 +168,11 @@ class Payloads:
         for path in (self.layout.staging(bucket), self.layout.uploads(bucket)):
             fsutil.make_directory(path)
 
+    def prepare_key(self, bucket: str, key: str) -> None:
+        """Keep the whole of a key that is too long for a file name, durably."""
+        if is_long(key):
+            self._prepare(bucket, key)
+
     def _prepare(self, bucket: str, key: str) -> None:
         fsutil.make_directory(self.layout.staging(bucket))
         if is_long(key):
@@ -253,6 +263,8 @@ class Payloads:
             staging = self.layout.staging(bucket)
             for name in _names(staging):
                 path = os.path.join(staging, name)
+                if _is_arriving(path):
+                    continue
                 parsed = self.parse(bucket, name)
                 if parsed and wanted(bucket, *parsed):
                     settled += self.settle(bucket, *parsed) is not None
@@ -322,6 +334,11 @@ def write_manifest(directory: str, parts: Iterable[Part]) -> None:
         ]
     }
     fsutil.replace_file(os.path.join(directory, MANIFEST), json.dumps(document, separators=(",", ":")).encode())
+
+
+def _is_arriving(path: str) -> bool:
+    """Whether a peer may still send the rest of this file. It is compared with its ETag when it is whole."""
+    return path.endswith(PART) and os.stat(path).st_mtime > time.time() - _RESUMABLE
 
 
 def _tidy_upload(directory: str) -> int:
