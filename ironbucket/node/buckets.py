@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -21,6 +21,8 @@ class Buckets:
 
     def __init__(self, index: Index, committer: Committer) -> None:
         self._index, self._committer = index, committer
+        #: asks the peers for a bucket; set by whoever wires a cluster
+        self.elsewhere: Callable[[str], Bucket | None] | None = None
 
     def create(self, name: str, owner: str, configuration: Mapping[str, Any] | None = None) -> Bucket:
         """Idempotent for its owner, as in us-east-1. Raises BucketAlreadyExists."""
@@ -43,6 +45,20 @@ class Buckets:
         """Raises NoSuchBucket."""
         with index_errors():
             return existing(self._index.reader, name).bucket()
+
+    def accept(self, name: str) -> None:
+        """Return when the bucket takes writes here. One that so far only a peer knows of is created here too.
+
+        Raises NoSuchBucket, also for a bucket that is known here to have been deleted since.
+        """
+        with index_errors():
+            row = buckets.load(self._index.reader, name)
+            if buckets.exists(self._index.reader, row):
+                return
+        found = self.elsewhere(name) if self.elsewhere is not None else None
+        if found is None or (row is not None and found.created <= row.deleted):
+            raise NoSuchBucket(BucketName=name)
+        self.create(name, found.owner, found.configuration)
 
     def number(self, name: str) -> int:
         """The row number of an existing bucket. Raises NoSuchBucket."""

@@ -56,7 +56,7 @@ class Uploads:
         self, bucket: str, key: str, attributes: Attributes, checksum_algorithm: str = "", checksum_type: str = ""
     ) -> Upload:
         """Begin an upload. Raises NoSuchBucket."""
-        self._buckets.get(bucket)
+        self._buckets.accept(bucket)
         upload = Upload(
             bucket,
             key,

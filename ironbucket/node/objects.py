@@ -80,7 +80,7 @@ class Objects:
         Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match), IncompleteBody, BadDigest,
         XAmzContentSHA256Mismatch, StorageFull, and what reading `body` raises. After any of them nothing has changed.
         """
-        self._buckets.get(bucket)  # before the bytes; decided again under the lock
+        self._buckets.accept(bucket)  # before the bytes; decided again under the lock
         version = new_version()
         with self.staged(bucket, key, version):
             with fsutil.storage_errors():
@@ -105,7 +105,7 @@ class Objects:
 
         A payload of one file is linked, not copied: payloads are immutable. Those of a multipart object are joined.
         """
-        self._buckets.get(bucket)
+        self._buckets.accept(bucket)
         version = new_version()
         wanted = checksum_algorithm or next(iter(source.checksums), "")
         with self.staged(bucket, key, version):
@@ -166,6 +166,7 @@ class Objects:
 
         Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match of a key that is not there).
         """
+        self._buckets.accept(bucket)
         return self._committer.submit(
             lambda transaction: self._delete(transaction, bucket, key, version_id, conditions)
         )

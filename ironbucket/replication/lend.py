@@ -1,6 +1,7 @@
 """Objects for peers that have not received them yet: what this node itself holds, and only that.
 
 GET object?bucket&key[&version_id][&version][&payload]     the version, as JSON
+GET bucket?bucket                                             the bucket, as JSON
 GET bytes?bucket&key&version&start&length                  its bytes
 """
 
@@ -33,6 +34,15 @@ def get_object(node: Node, query: Mapping[str, str]) -> Answer:
         except S3Error:
             return _ABSENT
     return 200, document(found)
+
+
+def get_bucket(node: Node, query: Mapping[str, str]) -> Answer:
+    """A bucket that exists here."""
+    try:
+        found = node.buckets.get(query["bucket"])
+    except S3Error:
+        return _ABSENT
+    return 200, {"created": list(found.created), "owner": found.owner, "configuration": dict(found.configuration)}
 
 
 def get_bytes(node: Node, query: Mapping[str, str]) -> Answer:
