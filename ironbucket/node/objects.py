@@ -18,6 +18,7 @@ from ironbucket.errors import (
     NoSuchVersion,
     PreconditionFailed,
     S3Error,
+    ServiceUnavailable,
     XAmzContentSHA256Mismatch,
 )
 from ironbucket.node.body import Attributes, Body, Conditions, Expected
@@ -291,15 +292,22 @@ class Objects:
         return found
 
     def payload(self, version: Version, start: int = 0, length: int | None = None, *, may_wait: bool = True) -> Payload:
-        """The bytes of a version, from a peer if need be. Raises InternalError (missing or damaged), WouldWait."""
+        """The bytes of a version, from a peer if need be.
+
+        Raises InternalError (missing or damaged), ServiceUnavailable (no peer has them either), WouldWait.
+        """
         try:
             return self._payloads.open(version, start, length)
-        except (PayloadMissing, PayloadDamaged):
+        except (PayloadMissing, PayloadDamaged) as error:
             if self.elsewhere is None:
                 raise
             if not may_wait:
                 raise WouldWait from None
             remote = self.elsewhere.payload(version, start, version.size - start if length is None else length)
+            if remote is None and isinstance(error, PayloadMissing):
+                raise ServiceUnavailable(
+                    "The bytes of this object are not on this node, and no peer that has them answers. Try again."
+                ) from error
             if remote is None:
                 raise
             return cast(Payload, remote)

@@ -122,6 +122,7 @@ class Fetcher:
     def payload(self, version: Version, start: int, length: int) -> RemotePayload | None:
         """The bytes of a version from the first peer that has them."""
         place = {"bucket": version.bucket, "key": version.key, "version": version.version}
+        place |= {"size": str(version.size), "parts": str(version.parts)}  # the peer may have replaced it meanwhile
         for address, answer in self._ask("object", {**place, "payload": "1"}):
             if answer["version"] != version.version:
                 continue

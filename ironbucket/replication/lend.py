@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ironbucket.clock import Stamp
 from ironbucket.errors import S3Error
 from ironbucket.replication.fetch import document
 from ironbucket.store import buckets, keys
 from ironbucket.store.model import Kind, Version
+from ironbucket.store.paths import is_version
 from ironbucket.store.payloads import Payload
 
 if TYPE_CHECKING:
@@ -64,8 +66,25 @@ def _find(node: Node, query: Mapping[str, str]) -> Version | None:
     state = keys.load(node.index, connection, row.number, query["bucket"], query["key"])
     live = [one for one in state if one.kind is Kind.OBJECT]
     if "version" in query:
-        return next((one for one in live if one.version == query["version"]), None)
+        return next((one for one in live if one.version == query["version"]), None) or _replaced(query)
     if "version_id" in query:
         return next((one for one in live if one.version_id == query["version_id"]), None)
     current = keys.current(state)
     return current if current is not None and current.kind is Kind.OBJECT else None
+
+
+def _replaced(query: Mapping[str, str]) -> Version | None:
+    """A version that the asking node holds to be live, and this one has replaced: its payload is kept for a while."""
+    if not is_version(query["version"]) or "size" not in query:
+        return None
+    return Version(
+        query["bucket"],
+        query["key"],
+        query["version"],
+        True,
+        Kind.OBJECT,
+        Stamp(0, 0, "", ""),
+        int(query["size"]),
+        "",
+        {"parts": int(query.get("parts", "0"))},
+    )
