@@ -4,6 +4,7 @@ A WSGI application under ``/-/replicate/``, which no bucket can be called and ng
 its writes meet those of clients in `apply`. Requests are signed with the cluster's secret.
 
     GET  vector                                  who is this, and how far does it hold each log
+    GET  chain?node&epoch&sequence               the chain hash of a record
     POST batch                                   lines and small payloads (ironbucket.replication.wire)
     GET  payload?bucket&key&version[&name]       how much of a large payload is staged here
     PUT  payload?...&offset&size[&etag]          the rest of it
@@ -46,7 +47,7 @@ from ironbucket.replication.peer import ACCESS_KEY, REGION, SERVICE
 from ironbucket.replication.takeover import Takeover
 from ironbucket.store.payloads import Payload
 from ironbucket.verifier import Verifier
-from ironbucket.wal.reader import read_stream
+from ironbucket.wal.reader import chain_at, read_stream
 from ironbucket.wal.record import PUT, Record
 from ironbucket.wal.segment import Header
 from ironbucket.wal.stream import ActiveSegment
@@ -87,6 +88,7 @@ class Receiver:
             ("POST", "batch"): self._post_batch,
             ("GET", "payload"): self._get_payload,
             ("PUT", "payload"): self._put_payload,
+            ("GET", "chain"): self._get_chain,
             ("GET", "object"): lambda _, query: lend.get_object(node, query),
             ("GET", "bucket"): lambda _, query: lend.get_bucket(node, query),
             ("GET", "bytes"): lambda _, query: lend.get_bytes(node, query),
@@ -169,6 +171,13 @@ class Receiver:
 
     def _take_over(self, what: str, environ: Environ, _query: Mapping[str, str]) -> Answer:
         return self._takeover.answer(what, _read_signed_body(environ))
+
+    def _get_chain(self, _environ: Environ, query: Mapping[str, str]) -> Answer:
+        """The chain hash of a record of a log; null when this node does not hold it (any more)."""
+        node, epoch = query["node"], query["epoch"]
+        if f"{node}/{epoch}" not in self.vector():
+            return 200, {"chain": None}
+        return 200, {"chain": chain_at(self._node.files.active_path(node, epoch), epoch, int(query["sequence"]))}
 
     def _post_batch(self, environ: Environ, _query: Mapping[str, str]) -> Answer:
         for piece in wire.parse(_read_signed_body(environ)):

@@ -125,24 +125,25 @@ def _serve_peer(
 ) -> None:
     """The thread of one peer."""
     interval = settings.batch_interval / 1000
-    first = True
-    while not stop.is_set():
-        peer = Peer(cursor.address, settings.cluster_secret, local.node)
-        try:
-            _serve_once(settings, local, state, peer, cursor, stop)
-        except Exception as error:  # a defect met with one peer must not keep the others waiting
-            log.exception("%s", cursor.address)
-            cursor.failed(f"{type(error).__name__}: {error}")
-        finally:
-            peer.close()
-        state.save()
-        if first:
-            busy.done()
-            first = False
-        if watch:
-            stop.wait(interval)
-        elif not busy.others(interval):
-            return
+    try:
+        _round(settings, local, state, cursor, stop)
+    finally:
+        busy.done()
+    while not stop.is_set() and (not stop.wait(interval) if watch else busy.others(interval)):
+        _round(settings, local, state, cursor, stop)
+
+
+def _round(settings: Settings, local: Local, state: State, cursor: Cursor, stop: threading.Event) -> None:
+    """Ship once, and keep what came of it."""
+    peer = Peer(cursor.address, settings.cluster_secret, local.node)
+    try:
+        _serve_once(settings, local, state, peer, cursor, stop)
+    except Exception as error:  # a defect met with one peer must not keep the others waiting
+        log.exception("%s", cursor.address)
+        cursor.failed(f"{type(error).__name__}: {error}")
+    finally:
+        peer.close()
+    state.save()
 
 
 def _serve_once(
@@ -345,16 +346,20 @@ def _place(record: Record) -> str:
 
 def note_backlog(local: Local, cursor: Cursor) -> None:
     """How much waits for a peer, by what it last said it has: never 0 while something is pending."""
+    before = cursor.backlog_since_ms
     cursor.backlog_entries, cursor.backlog_since_ms = 0, 0
     for head in local.heads():
         missing = head.sequence - cursor.sequence(f"{head.node}/{head.epoch}")
         if missing > 0:
             cursor.backlog_entries += missing
-            since = next((line.record.ms for line in _missing(local, cursor, head)), wall_ms())
+            since = _since(local, cursor, head) or before or wall_ms()
             cursor.backlog_since_ms = min(cursor.backlog_since_ms or since, since)
 
 
-def _missing(local: Local, cursor: Cursor, head: Head) -> Iterator[Line]:
+def _since(local: Local, cursor: Cursor, head: Head) -> int:
+    """The stamp of the oldest record that a peer lacks, in milliseconds; 0 when it cannot be read."""
     path = local.files.active_path(head.node, head.epoch)
-    after = max(cursor.sequence(f"{head.node}/{head.epoch}"), (oldest(path, head.epoch) or 1) - 1)
-    return read_stream(path, head.epoch, after)
+    with contextlib.suppress(LogDamaged):  # whoever ships it reports it
+        after = max(cursor.sequence(f"{head.node}/{head.epoch}"), (oldest(path, head.epoch) or 1) - 1)
+        return next((line.record.ms for line in read_stream(path, head.epoch, after)), 0)
+    return 0

@@ -34,7 +34,7 @@ from ironbucket.s3.bucket import is_valid_name
 from ironbucket.s3.call import Call
 from ironbucket.s3.credentials import Credentials
 from ironbucket.s3.request import Request
-from ironbucket.s3.response import STATUS_LINE, Header, Response
+from ironbucket.s3.response import STATUS_LINE, Header, Response, http_date
 from ironbucket.s3.sigv4 import authenticate
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         for detail, name in _DETAIL_HEADERS.items():
             if detail in problem.details:
                 headers.append((name, problem.details.pop(detail)))
+        if "last_modified_ms" in problem.details:
+            headers.append(("Last-Modified", http_date(int(problem.details.pop("last_modified_ms")))))
         if environ["REQUEST_METHOD"] == "HEAD" or status == 304:
             return Response(status, headers, [])
         body = errors.document(problem, request.resource if request else environ["PATH_INFO"], request_id, self.host_id)

@@ -16,7 +16,6 @@ from email.header import decode_header
 from ironbucket import errors
 from ironbucket.errors import (
     InvalidArgument,
-    InvalidRequest,
     InvalidStorageClass,
     MetadataTooLarge,
 )
@@ -69,7 +68,6 @@ _UNBUILT = frozenset(
         "x-amz-write-offset-bytes",
     )
 )
-_LOCK = frozenset(("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"))
 
 #: canned ACLs that grant nobody but the owner anything
 _PRIVATE_ACLS = ("private", "bucket-owner-read", "bucket-owner-full-control")
@@ -93,8 +91,6 @@ def refuse_unbuilt(headers: Mapping[str, str]) -> None:
     """Raise NotImplemented for a header whose promise this server cannot keep."""
     if not _UNBUILT.isdisjoint(headers):
         raise errors.NotImplemented(Header=next(name for name in headers if name in _UNBUILT))
-    if not _LOCK.isdisjoint(headers):
-        raise InvalidRequest("Bucket is missing Object Lock Configuration")
     check_canned_acl(headers)
 
 

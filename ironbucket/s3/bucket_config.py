@@ -16,11 +16,8 @@ from ironbucket.errors import (
     NoSuchBucketPolicy,
     NoSuchConfiguration,
     NoSuchCORSConfiguration,
-    NoSuchLifecycleConfiguration,
     NoSuchPublicAccessBlockConfiguration,
-    NoSuchTagSet,
     NoSuchWebsiteConfiguration,
-    ObjectLockConfigurationNotFoundError,
     OwnershipControlsNotFoundError,
     ReplicationConfigurationNotFoundError,
     S3Error,
@@ -37,9 +34,7 @@ Handler = Callable[[Call], Response]
 ABSENT: Mapping[str, type[S3Error]] = {
     "policy": NoSuchBucketPolicy,
     "policyStatus": NoSuchBucketPolicy,
-    "tagging": NoSuchTagSet,
     "cors": NoSuchCORSConfiguration,
-    "lifecycle": NoSuchLifecycleConfiguration,
     "encryption": ServerSideEncryptionConfigurationNotFoundError,
     "website": NoSuchWebsiteConfiguration,
     "replication": ReplicationConfigurationNotFoundError,
@@ -107,25 +102,6 @@ def delete_absent(call: Call) -> Response:
     """Deleting a configuration that was never there succeeds."""
     call.node.buckets.get(call.bucket)
     return empty(204)
-
-
-def versioning(call: Call) -> Response:
-    """GetBucketVersioning: no Status until versioning was first enabled."""
-    bucket = call.node.buckets.get(call.bucket)
-    writer = Writer("VersioningConfiguration")
-    if bucket.versioning:
-        writer.leaf("Status", bucket.versioning)
-    return xml(writer)
-
-
-def object_lock(call: Call) -> Response:
-    """GetObjectLockConfiguration: whether the bucket was created for it."""
-    bucket = call.node.buckets.get(call.bucket)
-    if not bucket.configuration.get("object-lock"):
-        raise ObjectLockConfigurationNotFoundError(BucketName=call.bucket)
-    writer = Writer("ObjectLockConfiguration")
-    writer.leaf("ObjectLockEnabled", "Enabled")
-    return xml(writer)
 
 
 def request_payment(call: Call) -> Response:

@@ -7,7 +7,7 @@ API_GetObjectAttributes.html.
 from __future__ import annotations
 
 from ironbucket import errors
-from ironbucket.errors import InvalidArgument, NoSuchObjectLockConfiguration
+from ironbucket.errors import InvalidArgument
 from ironbucket.s3 import tags
 from ironbucket.s3.bucket_config import accept_private_acl, acl_document
 from ironbucket.s3.call import Call, parse_integer
@@ -54,12 +54,6 @@ def put_acl(call: Call) -> Response:
     version = _version(call)
     accept_private_acl(call, version.owner)
     return empty(200, version_headers(version))
-
-
-def no_lock(call: Call) -> Response:
-    """GetObjectRetention and GetObjectLegalHold of an object that has neither."""
-    _version(call)
-    raise NoSuchObjectLockConfiguration
 
 
 def not_built(call: Call) -> Response:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ironbucket.clock import Stamp
 from ironbucket.node.apply import Applied, Applier, advance_clock, stream_number
 from ironbucket.store import buckets
 from ironbucket.store.index import Index
@@ -156,7 +155,7 @@ def test_a_payload_is_settled_and_taken_back(tmp_path: Path) -> None:
 def test_the_clock_is_never_behind(stamps: list[tuple[int, int]]) -> None:
     with fresh() as node, node.index.transaction() as connection:
         for ms, logical in stamps:
-            advance_clock(connection, Stamp(ms, logical, "n"))
+            advance_clock(connection, (ms, logical))
         assert connection.execute("SELECT ms, logical FROM clock").fetchone() == max(stamps)
 
 

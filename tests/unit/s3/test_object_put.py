@@ -138,7 +138,7 @@ def test_content_md5(client: Client, bucket: str) -> None:
         ({"x-amz-acl": "public-read"}, 501, "NotImplemented"),
         ({"x-amz-grant-read": "id=1"}, 501, "NotImplemented"),
         ({"x-amz-server-side-encryption": "AES256"}, 501, "NotImplemented"),
-        ({"x-amz-object-lock-mode": "GOVERNANCE"}, 400, "InvalidRequest"),
+        ({"x-amz-object-lock-mode": "GOVERNANCE"}, 400, "InvalidArgument"),
         ({"x-amz-website-redirect-location": "elsewhere"}, 400, "InvalidArgument"),
         ({"x-amz-tagging": "a=1&a=2"}, 400, "InvalidArgument"),
         ({"x-amz-tagging": "a=%FF"}, 400, "InvalidArgument"),
