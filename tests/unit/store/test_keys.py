@@ -33,7 +33,7 @@ def test_any_state_follows_any_other(chance: Random) -> None:
             found = keys.get(index, index.reader, BUCKET, "key")
             if newest is not None and newest.kind is Kind.OBJECT:
                 assert found is not None
-                assert (found.version, found.is_latest) == (newest.version, True)
+                assert (found[0].version, found[0].is_latest) == (newest.version, True)
             else:
                 assert found is None
         index.close()
