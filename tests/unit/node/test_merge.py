@@ -64,17 +64,7 @@ class Writer:
             newest = current(self.state)
             if newest is None or newest.kind is not Kind.OBJECT:
                 return
-            seen = newest.stamp
-            if pick % 3 == 0 and not newest.null:
-                attributes = {"removes": newest.version, "versioned": True}
-            elif pick % 3 == 1:
-                seen = max(seen, holder.stamp) if holder else seen
-                attributes |= {"marker": True, "made": ms, "as_of": [seen.ms, seen.logical]}
-            elif pick % 3 == 2:
-                attributes = {"version": version, "versioned": True, "marker": True, "made": ms}
-                attributes["as_of"] = [seen.ms, seen.logical]
-            else:
-                attributes["as_of"] = [seen.ms, seen.logical]
+            attributes = expiration(newest, holder, attributes, pick % 3, ms)
         elif action in ("update", "unset"):
             objects = [one for one in live if one.kind is Kind.OBJECT]
             if not objects:
@@ -98,6 +88,21 @@ class Writer:
         )
         self.log.append(record)
         self.learn(record)
+
+
+def expiration(
+    newest: Version, holder: Version | None, attributes: dict[str, Any], how: int, ms: int
+) -> dict[str, Any]:
+    """The attributes of an expiration without versioning, with it suspended, and with it enabled."""
+    seen, marker = newest.stamp, {"marker": True, "made": ms}
+    if how == 0 and not newest.null:
+        return {"removes": newest.version, "versioned": True}
+    if how == 1:
+        seen = max(seen, holder.stamp) if holder else seen
+        attributes = {**attributes, **marker}
+    elif how == 2:
+        attributes = {"version": attributes["version"], "versioned": True, **marker}
+    return {**attributes, "as_of": [seen.ms, seen.logical]}
 
 
 def histories(chance: Random) -> list[list[Record]]:
