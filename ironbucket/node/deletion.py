@@ -87,6 +87,9 @@ def remove(
 def expire(transaction: Transaction, row: BucketRow, state: keys.State, current: Version) -> None:
     """Delete a key because its current version has expired. Raises AccessDenied when that is locked and would go."""
     stamp, versioning = current.stamp, row.bucket().versioning
+    if not versioning and not current.null:  # its bucket was deleted at the same moment, and its configuration with it
+        remove(transaction, row, current, expired=True)
+        return
     attributes: dict[str, Any] = {"version": new_version(), "as_of": [stamp.ms, stamp.logical]}
     if versioning != "Enabled":
         locks.check_overwriting(state, wall_ms())

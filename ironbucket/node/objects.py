@@ -261,7 +261,7 @@ class Objects:
                 raise WouldWait
             remote = self._from_peers(self.elsewhere, state, bucket, key, version_id)
             if remote is not None:
-                return remote
+                return _shown(remote, row)
         existing(connection, bucket)
         return readable(state, key, version_id)
 
