@@ -64,12 +64,17 @@ class Writer:
             newest = current(self.state)
             if newest is None or newest.kind is not Kind.OBJECT:
                 return
-            attributes["as_of"] = [newest.stamp.ms, newest.stamp.logical]
-            if pick % 3 == 1:
-                attributes |= {"marker": True, "made": ms}
+            seen = newest.stamp
+            if pick % 3 == 0 and not newest.null:
+                attributes = {"removes": newest.version, "versioned": True}
+            elif pick % 3 == 1:
+                seen = max(seen, holder.stamp) if holder else seen
+                attributes |= {"marker": True, "made": ms, "as_of": [seen.ms, seen.logical]}
             elif pick % 3 == 2:
-                attributes = {**attributes, "versioned": True, "marker": True, "made": ms}
-                attributes.pop("replaced", None)
+                attributes = {"version": version, "versioned": True, "marker": True, "made": ms}
+                attributes["as_of"] = [seen.ms, seen.logical]
+            else:
+                attributes["as_of"] = [seen.ms, seen.logical]
         elif action in ("update", "unset"):
             objects = [one for one in live if one.kind is Kind.OBJECT]
             if not objects:
