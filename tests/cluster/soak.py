@@ -253,10 +253,9 @@ class Soak:
 
     def _mend(self) -> None:
         self.cluster.heal()
-        for node in self.cluster.nodes:
-            if not node.running():
-                node.start()
-            node.wait_ready()
+        for node in self.cluster.nodes:  # a start removes what a worker that was killed left in staging
+            node.kill()
+            node.start()
 
 
 @contextlib.contextmanager
