@@ -6,6 +6,7 @@ node strictly increase; between nodes the order is (ms, logical, node), which is
 
 from __future__ import annotations
 
+import os
 import time
 from typing import NamedTuple
 
@@ -25,9 +26,18 @@ class Stamp(NamedTuple):
     epoch: str = ""
 
 
+#: a file with milliseconds to add to the clock: how tests set the clocks of nodes apart
+_OFFSET_FILE = os.environ.get("CLOCK_OFFSET_FILE", "")
+
+
 def wall_ms() -> int:
     """The wall clock, in milliseconds since 1970 (UTC)."""
-    return time.time_ns() // 1_000_000
+    return time.time_ns() // 1_000_000 + (_offset() if _OFFSET_FILE else 0)
+
+
+def _offset() -> int:
+    with open(_OFFSET_FILE, encoding="ascii") as source:
+        return int(source.read() or 0)
 
 
 def following(ms: int, logical: int, wall: int) -> tuple[int, int]:

@@ -145,6 +145,10 @@ class ExpiredToken(S3Error):
     """The provided token has expired."""
 
 
+class IllegalVersioningConfigurationException(S3Error):
+    """The Versioning element must be specified"""
+
+
 class IllegalLocationConstraintException(S3Error):
     """The specified location-constraint is not valid for this endpoint."""
 

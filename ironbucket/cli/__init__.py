@@ -39,8 +39,12 @@ COMMANDS = (
     Command("explain", "explain", "tell who wrote a key, when and where, what that replaced, and what lost to it"),
     Command("conflicts", "conflicts", "list the writes that lost to a concurrent one"),
     Command("user", "user", "add, list and remove users, rotate their keys"),
+    Command("lifecycle", "lifecycle", "expire what the buckets' lifecycle rules say is due, then exit"),
+    Command("quota", "quota", "show, set or remove how much a bucket may hold"),
     Command("wal", "wal", "read the log: tail, show"),
     Command("recover", "recover", "make the index again from the log; the node must not be running"),
+    Command("resync", "resync", "have this node's state brought anew by a peer, while it serves"),
+    Command("snapshot", "snapshot", "write the state of this node into one file, while it serves or not"),
     Command("local", "local", "try it: run a cluster on this machine, with keys and folders made for it"),
     Command("version", "version", "print the version"),
 )

@@ -33,7 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
 
             done, what = from_files(settings, owner=owner_id(DEFAULT_ACCOUNT), progress=progress), "written"
         else:
-            done, what = recover(settings, progress=progress, new_epoch=arguments.new_epoch), "replayed"
+            after = None
+            if arguments.new_epoch and settings.cluster_nodes and settings.wal_enabled:
+                from ironbucket.replication.agree import parting
+
+                after = parting(settings)
+            done, what = recover(settings, progress=progress, new_epoch=arguments.new_epoch, after=after), "replayed"
     print(f"node {done.identity.node}, epoch {done.identity.epoch}: {done.replayed} records {what}")
     if done.identity.began:
         print(f"a new epoch was begun: {done.identity.began}")

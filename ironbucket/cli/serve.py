@@ -119,7 +119,8 @@ def _with_replication(app: App, node: Node) -> Callable[..., Iterable[bytes] | N
     """The S3 application of a node that has peers: it receives from them, reads from them, and waits for them."""
     settings = node.settings
     receiver, forwarder = Receiver(node), Forwarder(settings)
-    node.objects.elsewhere = Fetcher(settings)
+    fetcher = Fetcher(settings)
+    node.objects.elsewhere, node.buckets.elsewhere = fetcher, fetcher.bucket
     if settings.replication_ack != "local":
         node.committer.acknowledge = Acknowledger(settings, node).wait
 

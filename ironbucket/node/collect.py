@@ -99,6 +99,7 @@ def _forget_buckets(transaction: Transaction, deleted: Mapping[str, Stamp]) -> i
         row = buckets.load(connection, name)
         if row and row.deleted == stamp and row.created < stamp and not _holds_anything(connection, row.number):
             connection.execute("DELETE FROM buckets WHERE id = ?", (row.number,))
+            connection.execute("DELETE FROM usage WHERE bucket = ?", (row.number,))
             count += 1
     return count
 

@@ -98,6 +98,7 @@ class Transaction:
 
     def keep(self, row: BucketRow, key: str, state: State) -> None:
         """Make `state` what is known of a key, without a record: what stands for it is elsewhere."""
+        self.records += 1  # a change that fails after this is no affair of its own
         old = self.state(row, key)
         keys.save(self.connection, row.number, key, old, state, partial(stream_number, self.connection))
         self.applied.states[row.number, key] = state

@@ -109,7 +109,7 @@ class History:
         closed = retention.closed_segments(streams)
         reach = snapshot.covered(self._files.directory)
         plan = retention.plan(closed, policy, reach, peers)
-        if plan.uncovered or not snapshot.is_complete(self._files, [one[:2] for one in streams], reach):
+        if plan.uncovered or not snapshot.is_complete(self._files, heads.load_all(self._index.reader), reach):
             plan = retention.plan(closed, policy, self.snapshot(), peers)
         self._warn(plan.behind, "lacks records that go because of WAL_RETENTION_SIZE")
         retention.remove(plan.remove)

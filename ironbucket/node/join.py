@@ -25,7 +25,7 @@ from ironbucket.errors import EpochDiverged, IronBucketError
 from ironbucket.node import entries, heads, resync
 from ironbucket.node.commit import Committer, Transaction
 from ironbucket.node.heads import LogFiles
-from ironbucket.node.merge import join
+from ironbucket.node.merge import join, renew
 from ironbucket.node.rebuild import drop_copy
 from ironbucket.node.snapshot import set_position
 from ironbucket.store import buckets, keys
@@ -153,7 +153,7 @@ class Joiner:
             if not here and entry.sequence and entry.sequence <= known.get(_stream(entry.stamp), 0):
                 self._payloads.remove(self._payloads.layout.staged(row.name, entry.key, entry.version))
                 continue  # it was here, and something that is known here has removed it
-            merged = join(old, entry)
+            merged = renew(old, entry) if session.request else join(old, entry)
             transaction.keep(row, entry.key, merged.state)
             if entry.kind is Kind.OBJECT:
                 transaction.applied.settle.append(partial(self._payloads.settle, row.name, entry.key, entry.version))

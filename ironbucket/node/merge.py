@@ -18,7 +18,7 @@ from ironbucket.store.model import Kind, Version
 from ironbucket.wal.record import DELETE, DELETE_METADATA, PUT, UPDATE_METADATA, Record
 
 #: attributes of a record that describe the change and not the version, and so are not kept with it
-_OF_THE_CHANGE = frozenset({"version", "versioned", "logical", "replaced", "marker", "removes"})
+_OF_THE_CHANGE = frozenset({"version", "versioned", "logical", "replaced", "marker", "removes", "as_of"})
 _UPDATES = "updates"  # kind -> stamp of the update in force
 
 
@@ -62,6 +62,14 @@ def join(state: State, entry: Version) -> Merged:
     return Merged(state if joined is known else (*_without(state, known), joined))
 
 
+def renew(state: State, entry: Version) -> Merged:
+    """As `join`, but of a version that is here the other node's entry is believed; only newer metadata stays."""
+    known = _find(state, entry.version)
+    if known is None or known.kind is not entry.kind:
+        return join(state, entry)
+    return join(_without(state, known), _with_updates(entry, known))
+
+
 def _join_pending(state: State, entry: Version, known: Version | None) -> State:
     if known is None:
         holder = _null(state)
@@ -81,7 +89,7 @@ def _entry(record: Record, kind: Kind, *, version: str | None = None, null: bool
         version=version or record.version,
         null=not attributes.get("versioned", False) if null is None else null,
         kind=kind,
-        stamp=record.stamp,
+        stamp=_stamp(record),
         size=record.size or 0,
         etag=record.etag or "",
         attributes={name: value for name, value in attributes.items() if name not in _OF_THE_CHANGE}
@@ -89,6 +97,12 @@ def _entry(record: Record, kind: Kind, *, version: str | None = None, null: bool
         else {},
         sequence=record.sequence,
     )
+
+
+def _stamp(record: Record) -> Stamp:
+    """Of what a record makes. An expiration comes right after the version that it saw, and so before anything newer."""
+    as_of = record.attributes.get("as_of")
+    return Stamp(as_of[0], as_of[1] + 1, record.node, record.epoch) if as_of else record.stamp
 
 
 def _add(state: State, entry: Version) -> Merged:

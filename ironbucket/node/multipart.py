@@ -18,6 +18,7 @@ from ironbucket.errors import (
     InvalidRequest,
     NoSuchUpload,
 )
+from ironbucket.node import locks
 from ironbucket.node.body import Attributes, Body, Conditions, Expected
 from ironbucket.node.buckets import Buckets
 from ironbucket.node.commit import Committer, Transaction
@@ -55,13 +56,15 @@ class Uploads:
     def create(
         self, bucket: str, key: str, attributes: Attributes, checksum_algorithm: str = "", checksum_type: str = ""
     ) -> Upload:
-        """Begin an upload. Raises NoSuchBucket."""
-        self._buckets.get(bucket)
+        """Begin an upload. Raises NoSuchBucket, InvalidRequest (a lock in a bucket without)."""
+        bucket_ = self._buckets.accept(bucket)
+        if locks.RETENTION in attributes.extra or locks.LEGAL_HOLD in attributes.extra:
+            locks.check_bucket(bucket_)
         upload = Upload(
             bucket,
             key,
             new_upload_id(self._node_id),
-            wall_ms(),
+            max(wall_ms(), self._buckets.deleted_ms(bucket) + 1),  # another node's clock may be ahead
             document(attributes),
             checksum_algorithm,
             checksum_type,
@@ -71,9 +74,12 @@ class Uploads:
         return upload
 
     def get(self, bucket: str, key: str, upload_id: str) -> Upload:
-        """Raises NoSuchBucket, NoSuchUpload."""
+        """Raises NoSuchBucket, NoSuchUpload: also for an upload to an earlier bucket of that name."""
         self._buckets.get(bucket)
-        return self._store.load(bucket, key, upload_id)
+        upload = self._store.load(bucket, key, upload_id)
+        if upload.initiated_ms <= self._buckets.deleted_ms(bucket):
+            raise NoSuchUpload(UploadId=upload_id)
+        return upload
 
     def put_part(self, bucket: str, key: str, upload_id: str, number: int, body: Body, expected: Expected) -> Part:
         """Store a part; one of the same number is replaced. Raises NoSuchUpload and what `Objects.put` raises."""
@@ -115,9 +121,8 @@ class Uploads:
         Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, InvalidRequest,
         PreconditionFailed.
         """
-        self._buckets.get(bucket)
         try:
-            upload = self._store.load(bucket, key, upload_id)
+            upload = self.get(bucket, key, upload_id)
             chosen = self._choose(upload, parts)
         except NoSuchUpload:
             done = self._completed(bucket, key, upload_id)
@@ -190,6 +195,10 @@ class Uploads:
                 return entry
         return None
 
+    def in_progress(self, bucket: str) -> list[Upload]:
+        """All uploads of a bucket that this node holds."""
+        return self._store.scan(bucket)
+
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
         """End an upload and free its parts. Raises NoSuchBucket, NoSuchUpload."""
         self.get(bucket, key, upload_id)
@@ -201,6 +210,12 @@ class Uploads:
                 return self._store.end(bucket, upload_id)
 
         self._store.free(self._committer.submit(change))
+
+    def end_all(self, bucket: str) -> None:
+        """Free the uploads to a bucket that has been deleted."""
+        for upload in self._store.scan(bucket):
+            with contextlib.suppress(NoSuchUpload):  # somebody else ended it
+                self._store.free(self._store.end(bucket, upload.upload_id))
 
     def list_parts(
         self, bucket: str, key: str, upload_id: str, after: int = 0, limit: int = 1000
@@ -220,9 +235,12 @@ class Uploads:
         limit: int = 1000,
     ) -> tuple[list[Upload | CommonPrefix], bool, str, str]:
         """(uploads and common prefixes, whether more follow, next key marker, next upload id marker)."""
-        self._buckets.get(bucket)
         entries: list[Upload | CommonPrefix] = []
+        self._buckets.get(bucket)
+        until = self._buckets.deleted_ms(bucket)
         for upload in self._store.scan(bucket):
+            if upload.initiated_ms <= until:
+                continue
             if not upload.key.startswith(prefix) or not _follows(upload, key_marker, upload_id_marker):
                 continue
             cut = upload.key.find(delimiter, len(prefix)) if delimiter else -1

@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from ironbucket import checksums, fsutil
+from ironbucket.clock import wall_ms
 from ironbucket.errors import (
     BadDigest,
     IncompleteBody,
     InvalidRequest,
-    MethodNotAllowed,
-    NoSuchKey,
-    NoSuchVersion,
-    PreconditionFailed,
     S3Error,
+    ServiceUnavailable,
     XAmzContentSHA256Mismatch,
 )
+from ironbucket.node import deletion, lifecycle, locks, quota
 from ironbucket.node.body import Attributes, Body, Conditions, Expected
 from ironbucket.node.buckets import Buckets, existing
 from ironbucket.node.commit import Committer, Transaction
+from ironbucket.node.deletion import Deleted
+from ironbucket.node.versions import check_conditions, find_readable, readable, replaced
 from ironbucket.store import buckets, keys, listing
 from ironbucket.store.buckets import BucketRow
 from ironbucket.store.index import Index, index_errors
@@ -30,15 +31,9 @@ from ironbucket.store.model import Kind, Page, Part, Version
 from ironbucket.store.paths import new_version
 from ironbucket.store.payloads import Payload, PayloadDamaged, PayloadMissing, Payloads
 from ironbucket.store.receive import Received
-from ironbucket.wal.record import DELETE, DELETE_METADATA, PUT, UPDATE_METADATA
+from ironbucket.wal.record import DELETE_METADATA, PUT, UPDATE_METADATA
 
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """What a deletion did, in S3's terms."""
-
-    version_id: str | None = None  # of the marker that was made, or of the version that was removed
-    marker: bool = False  # a delete marker was made or removed
+__all__ = ["Deleted", "Elsewhere", "Objects", "PayloadBody", "WouldWait", "algorithms", "document", "verify"]
 
 
 class WouldWait(Exception):
@@ -78,9 +73,11 @@ class Objects:
         """Store an object. It is durable, and visible, when this returns.
 
         Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match), IncompleteBody, BadDigest,
-        XAmzContentSHA256Mismatch, StorageFull, and what reading `body` raises. After any of them nothing has changed.
+        XAmzContentSHA256Mismatch, InvalidRequest (a lock in a bucket without), AccessDenied (over a locked version),
+        QuotaExceeded, StorageFull, and what reading `body` raises. After any of them nothing has changed.
         """
-        self._buckets.get(bucket)  # before the bytes; decided again under the lock
+        # before the bytes; decided again under the lock
+        quota.check_room(self._index.reader, self._buckets.accept(bucket), expected.length or 0)
         version = new_version()
         with self.staged(bucket, key, version):
             with fsutil.storage_errors():
@@ -105,7 +102,7 @@ class Objects:
 
         A payload of one file is linked, not copied: payloads are immutable. Those of a multipart object are joined.
         """
-        self._buckets.get(bucket)
+        quota.check_room(self._index.reader, self._buckets.accept(bucket), source.size)
         version = new_version()
         wanted = checksum_algorithm or next(iter(source.checksums), "")
         with self.staged(bucket, key, version):
@@ -153,25 +150,40 @@ class Objects:
             state = transaction.state(row, key)
             met = keys.current(state)
             check_conditions(conditions, met, key)
-            kept = attributes | {"version": version} | _place(row, state)
+            now = wall_ms()
+            place = _place(row, state)
+            if "versioned" not in place:
+                locks.check_overwriting(state, now)
+            quota.check(transaction.connection, row, state, size, adds="versioned" in place)
+            kept = attributes | locks.placed(row.bucket(), attributes, now) | {"version": version} | place
             transaction.record(PUT, bucket, key, size, etag, kept)
             return _entry(transaction, row, key, version)
 
         return self._committer.submit(change)
 
     def delete(
-        self, bucket: str, key: str, version_id: str | None = None, conditions: Conditions = Conditions()
+        self,
+        bucket: str,
+        key: str,
+        version_id: str | None = None,
+        conditions: Conditions = Conditions(),
+        *,
+        bypass: bool = False,
     ) -> Deleted:
         """Delete a key (a marker, when versioning is on) or one version for good. What is not there is deleted too.
 
-        Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match of a key that is not there).
+        `bypass`: the caller may remove what GOVERNANCE retains, and wants to. Raises NoSuchBucket, PreconditionFailed,
+        NoSuchKey (If-Match of a key that is not there), AccessDenied (a locked version).
         """
+        self._buckets.accept(bucket)
         return self._committer.submit(
-            lambda transaction: self._delete(transaction, bucket, key, version_id, conditions)
+            lambda transaction: deletion.delete(
+                transaction, bucket, key, version_id, conditions, always=self._clustered, bypass=bypass
+            )
         )
 
     def delete_many(
-        self, bucket: str, targets: Iterable[tuple[str, str | None, Conditions]]
+        self, bucket: str, targets: Iterable[tuple[str, str | None, Conditions]], *, bypass: bool = False
     ) -> list[Deleted | S3Error]:
         """Several deletions in one commit, each with its own outcome, in the order given. Raises NoSuchBucket."""
 
@@ -180,54 +192,31 @@ class Objects:
             outcomes: list[Deleted | S3Error] = []
             for key, version_id, conditions in targets:
                 try:
-                    outcomes.append(self._delete(transaction, bucket, key, version_id, conditions))
+                    outcomes.append(
+                        deletion.delete(
+                            transaction, bucket, key, version_id, conditions, always=self._clustered, bypass=bypass
+                        )
+                    )
                 except S3Error as error:
                     outcomes.append(error)
             return outcomes
 
         return self._committer.submit(change)
 
-    def _delete(
-        self, transaction: Transaction, bucket: str, key: str, version_id: str | None, conditions: Conditions
-    ) -> Deleted:
-        row = existing(transaction.connection, bucket)
-        state = transaction.state(row, key)
-        met = keys.current(state)
-        if version_id is not None:
-            check_conditions(conditions, _find(state, version_id), key)
-            return self._remove(transaction, row, state, key, version_id)
-        check_conditions(conditions, met, key)
-        versioning = row.bucket().versioning
-        if versioning:
-            version = new_version()
-            kind = {"versioned": True} if versioning == "Enabled" else _replaced(state)
-            transaction.record(DELETE, bucket, key, attributes={"version": version, "marker": True, **kind})
-            return Deleted("null" if versioning == "Suspended" else version, marker=True)
-        if met is not None or self._clustered:  # a peer may hold what has not arrived here yet
-            transaction.record(DELETE, bucket, key, attributes={"version": new_version(), **_replaced(state)})
-        return Deleted()
-
-    def _remove(
-        self, transaction: Transaction, row: BucketRow, state: keys.State, key: str, version_id: str
-    ) -> Deleted:
-        found = _find(state, version_id)
-        if found is not None:
-            attributes: dict[str, Any] = {"version": new_version(), **_replaced(state)}
-            if not found.null:
-                attributes = {"removes": found.version, "versioned": True}
-            transaction.record(DELETE, row.name, key, attributes=attributes)
-        return Deleted(version_id, marker=found is not None and found.kind is Kind.DELETE_MARKER)
-
-    def update(self, bucket: str, key: str, version_id: str | None, kind: str, value: Any) -> Version:
+    def update(
+        self, bucket: str, key: str, version_id: str | None, kind: str, value: Any, *, bypass: bool = False
+    ) -> Version:
         """Set (or with None remove) one kind of metadata of a version: tags, acl, retention, legal_hold.
 
-        Raises NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker).
+        Raises NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker), InvalidRequest (a lock in a
+        bucket without), AccessDenied (a lock would be weakened that `bypass` does not open).
         """
 
         def change(transaction: Transaction) -> Version:
             row = existing(transaction.connection, bucket)
             state = transaction.state(row, key)
-            target = _readable(state, key, version_id)
+            target = readable(state, key, version_id)
+            locks.check_update(row.bucket(), target, kind, value, wall_ms(), bypass=bypass)
             attributes: dict[str, Any] = {"of": target.version, "of_stamp": list(target.stamp), "kind": kind}
             if not target.null:
                 attributes["versioned"] = True
@@ -259,21 +248,22 @@ class Objects:
         connection = self._index.reader
         with index_errors():
             if version_id is None:
-                found = keys.get(self._index, connection, bucket, key)
-                if found is not None:
-                    return found
+                met = keys.get(self._index, connection, bucket, key)
+                if met is not None:
+                    found, configured = met
+                    return _shown(found, buckets.load(connection, bucket)) if configured else found
             row = buckets.load(connection, bucket)
             state = keys.load(self._index, connection, row.number, bucket, key) if row is not None else ()
-            if row is not None and _find_readable(state, version_id) is not None:
-                return _readable(state, key, version_id)
+            if row is not None and find_readable(state, version_id) is not None:
+                return _shown(readable(state, key, version_id), row)
         if self.elsewhere is not None:
             if not may_wait:
                 raise WouldWait
-            found = self._from_peers(self.elsewhere, state, bucket, key, version_id)
-            if found is not None:
-                return found
+            remote = self._from_peers(self.elsewhere, state, bucket, key, version_id)
+            if remote is not None:
+                return _shown(remote, row)
         existing(connection, bucket)
-        return _readable(state, key, version_id)
+        return readable(state, key, version_id)
 
     def _from_peers(
         self, elsewhere: Elsewhere, state: keys.State, bucket: str, key: str, version_id: str | None
@@ -290,15 +280,22 @@ class Objects:
         return found
 
     def payload(self, version: Version, start: int = 0, length: int | None = None, *, may_wait: bool = True) -> Payload:
-        """The bytes of a version, from a peer if need be. Raises InternalError (missing or damaged), WouldWait."""
+        """The bytes of a version, from a peer if need be.
+
+        Raises InternalError (missing or damaged), ServiceUnavailable (no peer has them either), WouldWait.
+        """
         try:
             return self._payloads.open(version, start, length)
-        except (PayloadMissing, PayloadDamaged):
+        except (PayloadMissing, PayloadDamaged) as error:
             if self.elsewhere is None:
                 raise
             if not may_wait:
                 raise WouldWait from None
             remote = self.elsewhere.payload(version, start, version.size - start if length is None else length)
+            if remote is None and isinstance(error, PayloadMissing):
+                raise ServiceUnavailable(
+                    "The bytes of this object are not on this node, and no peer that has them answers. Try again."
+                ) from error
             if remote is None:
                 raise
             return cast(Payload, remote)
@@ -410,60 +407,23 @@ def document(attributes: Attributes) -> dict[str, Any]:
     return {name: value for name, value in kept.items() if value}
 
 
-def check_conditions(conditions: Conditions, met: Version | None, key: str) -> None:
-    """Raises PreconditionFailed, or NoSuchKey where a key has to be there."""
-    here = met if met is not None and met.kind is Kind.OBJECT else None
-    if conditions.if_match is not None:
-        if here is None:
-            raise NoSuchKey(Key=key)
-        if conditions.if_match not in ("*", here.etag):
-            raise PreconditionFailed(Condition="If-Match")
-    if conditions.if_none_match is not None and here is not None and conditions.if_none_match in ("*", here.etag):
-        raise PreconditionFailed(Condition="If-None-Match")
-    if conditions.if_match_size is not None and (here is None or here.size != conditions.if_match_size):
-        raise PreconditionFailed(Condition="x-amz-if-match-size")
-    if conditions.if_match_last_modified is not None and (
-        here is None or here.stamp.ms // 1000 != conditions.if_match_last_modified // 1000
-    ):
-        raise PreconditionFailed(Condition="x-amz-if-match-last-modified-time")
-
-
 def _place(row: BucketRow, state: keys.State) -> dict[str, Any]:
     """How a new version joins the others: one of a set, or in place of the null version."""
-    return {"versioned": True} if row.bucket().versioning == "Enabled" else _replaced(state)
-
-
-def _replaced(state: keys.State) -> dict[str, Any]:
-    holder = next((one for one in state if one.null and one.kind is not Kind.PENDING), None)
-    return {"replaced": holder.version} if holder is not None else {}
+    return {"versioned": True} if row.bucket().versioning == "Enabled" else replaced(state)
 
 
 def _entry(transaction: Transaction, row: BucketRow, key: str, version: str) -> Version:
     """A version as the transaction has just made it."""
-    return next(one for one in transaction.state(row, key) if one.version == version)
+    return _shown(next(one for one in transaction.state(row, key) if one.version == version), row)
 
 
-def _find(state: keys.State, version_id: str) -> Version | None:
-    """The live version or delete marker that S3 calls `version_id`."""
-    for one in state:
-        if one.kind in (Kind.OBJECT, Kind.DELETE_MARKER) and one.version_id == version_id:
-            return one
-    return None
-
-
-def _find_readable(state: keys.State, version_id: str | None) -> Version | None:
-    return keys.current(state) if version_id is None else _find(state, version_id)
-
-
-def _readable(state: keys.State, key: str, version_id: str | None) -> Version:
-    found = _find_readable(state, version_id)
-    if found is None:
-        if version_id is not None:
-            raise NoSuchVersion(Key=key, VersionId=version_id)
-        raise NoSuchKey(Key=key)
-    if found.kind is Kind.DELETE_MARKER:
-        details = {"delete_marker": "true", "version_id": found.version_id}
-        if version_id is None:
-            raise NoSuchKey(Key=key, **details)
-        raise MethodNotAllowed(Method="GET", ResourceType="DeleteMarker", **details)
-    return found
+def _shown(version: Version, row: BucketRow | None) -> Version:
+    """With what its bucket has to say about it."""
+    if row is None or not row.configuration:
+        return version
+    bucket = row.bucket()
+    named = version.null and bool(bucket.versioning)
+    expires = (
+        lifecycle.expiry(bucket.configuration["lifecycle"], version) if "lifecycle" in bucket.configuration else None
+    )
+    return replace(version, null_named=named, expires=expires) if named or expires else version

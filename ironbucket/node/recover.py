@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ironbucket import failpoints, fsutil
 from ironbucket.errors import AlreadyRunning, IronBucketError, LogBehindIndex
-from ironbucket.node import heads, identity, rebuild, remains
+from ironbucket.node import diverge, heads, identity, rebuild, remains
 from ironbucket.node.apply import Applied, Applier, advance_clock
 from ironbucket.node.heads import Head, LogFiles
 from ironbucket.node.identity import Identity
@@ -113,15 +113,25 @@ def identity_of(settings: Settings) -> Identity:
     return identity.settle(settings.wal_path, settings.node_id, "", logged=False)
 
 
-def recover(settings: Settings, *, progress: Progress = quiet, new_epoch: bool = False) -> Prepared:
+def recover(
+    settings: Settings, *, progress: Progress = quiet, new_epoch: bool = False, after: int | None = None
+) -> Prepared:
     """Make the index anew from the log, in a new epoch if wanted. The old one serves until the new one is whole.
+
+    With `after` the records behind that one move into the new epoch: others hold the numbers that they have.
 
     Raises AlreadyRunning, LogDamaged, LogBehindIndex (the index holds what no log holds).
     """
     with running_alone(settings):
         layout = Layout(settings.storage_path)
+        moved = None
+        if new_epoch and (after is not None or diverge.is_unfinished(os.path.dirname(settings.wal_path))):
+            moved = diverge.divert(settings.wal_path, after or 0)
         prepared = begin(settings, layout)
-        if new_epoch and settings.wal_enabled and not prepared.identity.began:
+        if moved is not None:
+            why = f"{moved} records of the one before had numbers that were given out already"
+            prepared.identity = Identity(settings.node_id, prepared.identity.epoch, why)
+        elif new_epoch and settings.wal_enabled and not prepared.identity.began:
             epoch = identity.begin_epoch(settings.wal_path)
             prepared.identity = Identity(settings.node_id, epoch, "asked for")
         prepared.replayed = _rebuild(settings, layout, progress)
@@ -139,6 +149,8 @@ def begin(settings: Settings, layout: Layout) -> Prepared:
         raise IronBucketError(
             "A recovery from payload files was cut short. Run 'ironbucket recover --from-files' again."
         )
+    if diverge.is_unfinished(os.path.dirname(settings.wal_path)):
+        raise IronBucketError("The beginning of a new epoch was cut short. Run 'ironbucket recover --new-epoch' again.")
     for directory in (os.path.dirname(settings.wal_path), layout.system):
         for name in os.listdir(directory):
             if name.endswith(".tmp"):  # `fsutil.replace_file` was cut short

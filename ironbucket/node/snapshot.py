@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ironbucket.clock import wall_ms
 from ironbucket.node import entries, heads
 from ironbucket.node.apply import advance_clock, stream_number
-from ironbucket.node.heads import LogFiles
+from ironbucket.node.heads import Head, LogFiles
 from ironbucket.store import buckets, keys
 from ironbucket.store.buckets import BucketRow
 from ironbucket.store.index import Index, index_errors
@@ -145,12 +145,14 @@ def set_position(connection: sqlite3.Connection, stream: str, sequence: int, cha
     )
 
 
-def is_complete(files: LogFiles, streams: Iterable[tuple[str, str]], reach: Mapping[str, int]) -> bool:
+def is_complete(files: LogFiles, applied: Iterable[Head], reach: Mapping[str, int]) -> bool:
     """Whether a snapshot that reaches that far and the logs together would make the index again. Raises LogDamaged."""
-    return all(
-        missing_before(files.active_path(node, epoch), epoch) <= reach.get(f"{node}/{epoch}", 0)
-        for node, epoch in streams
-    )
+    for head in applied:
+        path = files.active_path(head.node, head.epoch)
+        lacking = missing_before(path, head.epoch) if segments(path, head.epoch) else head.sequence
+        if lacking > reach.get(f"{head.node}/{head.epoch}", 0):
+            return False
+    return True
 
 
 def drop_older(directory: str) -> list[str]:

@@ -81,7 +81,7 @@ class Acknowledger:
                 while self._reached[address] >= self._target and not self._stop.is_set():
                     self._changed.wait(1.0)
             try:
-                Shipment(settings, local, peer, cursor).ship(self._stop)
+                Shipment(settings, local, peer, cursor).ship(self._stop, stream)
             except (IronBucketError, OSError) as error:  # whoever waits is told by the time limit
                 log.info("%s: %s", address, error)
                 self._stop.wait(_RETRY)

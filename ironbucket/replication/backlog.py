@@ -6,11 +6,13 @@ it is never 0 while something is pending; at worst it still counts what another 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ironbucket.clock import wall_ms
+from ironbucket.errors import LogDamaged
 from ironbucket.node.heads import Head
 from ironbucket.replication import discard
 from ironbucket.replication.cursor import Cursor, read
@@ -56,14 +58,15 @@ def _of_stream(local: Local, cursor: Cursor, head: Head, most_lines: int) -> Bac
     start = max(after, (kept or head.sequence + 1) - 1)
     entries, size, since = start - after, 0, 0
     read_lines, at = 0, start
-    for line in read_stream(path, head.epoch, start):  # to its end: a record counts before the index has it
-        if read_lines == most_lines:
-            break
-        record = line.record
-        size += len(line.raw) + ((record.size or 0) if record.operation == PUT else 0)
-        since = since or record.ms
-        at = record.sequence
-        read_lines += 1
+    with contextlib.suppress(LogDamaged):  # the replicator reports it; what lies behind it is counted all the same
+        for line in read_stream(path, head.epoch, start):  # to its end: a record counts before the index has it
+            if read_lines == most_lines:
+                break
+            record = line.record
+            size += len(line.raw) + ((record.size or 0) if record.operation == PUT else 0)
+            since = since or record.ms
+            at = record.sequence
+            read_lines += 1
     entries += read_lines
     rest = max(head.sequence - at, 0)
     exact = not rest and start == after

@@ -11,7 +11,7 @@ import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ironbucket import fsutil
+from ironbucket import failpoints, fsutil
 from ironbucket.clock import wall_ms
 from ironbucket.node.peers import Peer
 
@@ -31,6 +31,8 @@ class Cursor:
     skew_ms: int = 0  # the peer's clock less ours
     backlog_entries: int = 0
     backlog_since_ms: int = 0  # stamp of the oldest entry that waits
+    #: logs of other nodes that the peer lacks: "node/epoch" -> (where it stands, since when in ms)
+    waiting: dict[str, tuple[int, int]] = field(default_factory=dict)
     transfer: dict[str, Any] = field(default_factory=dict)  # a state on its way: where it is, entries so far
     refused: dict[str, str] = field(default_factory=dict)  # "node/epoch/sequence" -> the peer's reason
 
@@ -72,6 +74,7 @@ class State:
             temporary = f"{self.path}.tmp"
             with open(temporary, "wb") as target:
                 target.write(data)
+            failpoints.hit("state-written")
             os.rename(temporary, self.path)
             self._saved = data
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
+from ironbucket import failpoints
 from ironbucket.errors import IronBucketError
 from ironbucket.replication import wire
 from ironbucket.replication.peer import Peer
@@ -11,7 +13,7 @@ from ironbucket.store import buckets, keys
 from ironbucket.store.index import Index
 from ironbucket.store.model import Kind
 from ironbucket.store.paths import Layout
-from ironbucket.store.payloads import MANIFEST
+from ironbucket.store.payloads import MANIFEST, PayloadMissing, read_manifest
 from ironbucket.wal.record import Record
 
 
@@ -35,8 +37,7 @@ class Payloads:
         place = {"bucket": bucket, "key": key, "version": version}
         try:
             if record.attributes.get("parts"):
-                for name in sorted(os.listdir(path), key=lambda name: name == MANIFEST):
-                    self._send({**place, "name": name}, f"{path}/{name}")
+                self._send_parts(place, path)
                 return wire.SENT
             if (record.size or 0) <= inline:
                 with open(path, "rb") as source:
@@ -56,8 +57,21 @@ class Payloads:
         state = keys.load(self._index, connection, row.number, record.bucket, record.key or "") if row else ()
         return any(one.version == record.version and one.kind is Kind.OBJECT for one in state)
 
+    def _send_parts(self, place: dict[str, str], path: str) -> None:
+        """The parts that the manifest names, then the manifest, which has no ETag of its own."""
+        try:
+            parts = read_manifest(path)
+        except PayloadMissing:
+            raise FileNotFoundError(path) from None
+        for part in parts:
+            self._send({**place, "name": part.name}, f"{path}/{part.name}")
+        with open(f"{path}/{MANIFEST}", "rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+        self._send({**place, "name": MANIFEST, "sha256": digest}, f"{path}/{MANIFEST}")
+
     def _send(self, place: dict[str, str], path: str) -> None:
         """A payload file, resumed where an earlier attempt broke off."""
-        there = self._peer.payload_size(place)
-        if there != -1 and not 0 <= os.path.getsize(path) == there:
-            self._peer.send_payload({**place, "size": str(os.path.getsize(path))}, path, there)
+        there, size = self._peer.payload_size(place), os.path.getsize(path)
+        if there != -1:  # also when all bytes are there: the peer has yet to compare them with the ETag
+            self._peer.send_payload({**place, "size": str(size)}, path, there if there <= size else 0)
+            failpoints.hit("payload-delivered")

@@ -47,11 +47,11 @@ class Peer:
 
     def vector(self) -> dict[str, Any]:
         """Who the peer is, its clock, and how far it holds each log: {"vector": {"node/epoch": [n, chain]}, ...}."""
-        return self._json("GET", "vector")
+        return _with_vector(self._json("GET", "vector"))
 
     def send_batch(self, body: bytes) -> dict[str, Any]:
         """Deliver a batch; returns the peer's vector after it. Raises PeerRefused with what was not taken, and why."""
-        return self.send("batch", body)
+        return _with_vector(self._json("POST", "batch", body=body))
 
     def send(self, what: str, body: bytes) -> dict[str, Any]:
         """Send bytes to an endpoint, return the answer's JSON document. Raises PeerRefused, PeerUnreachable."""
@@ -66,7 +66,7 @@ class Peer:
         return int(self._json("GET", "payload", place)["size"])
 
     def send_payload(self, place: Mapping[str, str], path: str, offset: int) -> None:
-        """Stream a payload file from `offset` on."""
+        """Stream a payload file from `offset` on. Raises PeerRefused, OSError."""
         with open(path, "rb") as source:
             count = os.fstat(source.fileno()).st_size - offset
             query = {**place, "offset": str(offset)}
@@ -109,9 +109,14 @@ class Peer:
     ) -> Iterator[http.client.HTTPResponse]:
         target = PREFIX + what + ("?" + urlencode(query) if query else "")
         try:
-            connection = self._connected()
-            self._send(connection, method, target, body, length, file)
-            response = connection.getresponse()
+            try:
+                reused = self._connection is not None
+                response = self._exchange(method, target, body, length, file)
+            except (ConnectionError, http.client.BadStatusLine):
+                if not reused or file:
+                    raise
+                self.close()  # the peer had closed the idle connection; every request but a payload may be repeated
+                response = self._exchange(method, target, body, length, file)
             yield response
             if response.read(1) or response.will_close:
                 self.close()
@@ -121,6 +126,12 @@ class Peer:
         except BaseException:
             self.close()
             raise
+
+    def _exchange(self, method: str, target: str, body: bytes, length: int, file: Any) -> http.client.HTTPResponse:
+        connection = self._connected()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it read it all
+            self._send(connection, method, target, body, length, file)
+        return connection.getresponse()
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._connection is None:
@@ -152,9 +163,16 @@ class Peer:
         if method != "GET":
             connection.putheader("content-length", str(length))
         connection.endheaders(body or None)
-        if file:
+        if file and length:
             source, offset, count = file
             connection.sock.sendfile(source, offset, count)
+
+
+def _with_vector(document: dict[str, Any]) -> dict[str, Any]:
+    vector = document.get("vector")
+    if not isinstance(vector, dict) or not all(isinstance(at, list) and len(at) == 2 for at in vector.values()):
+        raise PeerRefused(200, {"code": "NotIronBucket", "message": "the answer has no vector"})
+    return document
 
 
 def _document(response: http.client.HTTPResponse) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A WSGI application under ``/-/replicate/``, which no bucket can be called and ng
 its writes meet those of clients in `apply`. Requests are signed with the cluster's secret.
 
     GET  vector                                  who is this, and how far does it hold each log
+    GET  chain?node&epoch&sequence               the chain hash of a record
     POST batch                                   lines and small payloads (ironbucket.replication.wire)
     GET  payload?bucket&key&version[&name]       how much of a large payload is staged here
     PUT  payload?...&offset&size[&etag]          the rest of it
@@ -25,17 +26,31 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from ironbucket import failpoints, fsutil
-from ironbucket.clock import MAX_SKEW_MS, wall_ms
-from ironbucket.errors import EpochDiverged, IronBucketError, S3Error, ServiceUnavailable, StorageFull
+from ironbucket.clock import wall_ms
+from ironbucket.errors import (
+    AccessDenied,
+    EpochDiverged,
+    IncompleteBody,
+    IronBucketError,
+    LogBehindIndex,
+    RequestTimeout,
+    S3Error,
+    ServiceUnavailable,
+    StorageFull,
+)
 from ironbucket.node import heads, resync
 from ironbucket.node.commit import Transaction
-from ironbucket.replication import PREFIX, digest, lend, wire
+from ironbucket.replication import PREFIX, admit, digest, lend, wire
+from ironbucket.replication.admit import Refused
+from ironbucket.replication.arrive import Arrivals, Busy
 from ironbucket.replication.peer import ACCESS_KEY, REGION, SERVICE
 from ironbucket.replication.takeover import Takeover
 from ironbucket.store.payloads import Payload
 from ironbucket.verifier import Verifier
+from ironbucket.wal.reader import chain_at, read_stream
 from ironbucket.wal.record import PUT, Record
 from ironbucket.wal.segment import Header
+from ironbucket.wal.stream import ActiveSegment
 
 if TYPE_CHECKING:
     from ironbucket.node.node import Node
@@ -46,7 +61,8 @@ Environ = dict[str, Any]
 Answer = tuple[int, "dict[str, Any] | Payload"]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
-_CHUNK = 1 << 20
+#: seconds for which a delivery waits for another one of the same log
+_PATIENCE = 2.0
 _REASONS = {
     200: "OK",
     400: "Bad Request",
@@ -57,18 +73,6 @@ _REASONS = {
 }
 
 
-class Refused(IronBucketError):
-    """An entry that this node does not take, and why."""
-
-    def __init__(self, place: str, reason: str) -> None:
-        self.place = place
-        super().__init__(reason)
-
-
-class Busy(IronBucketError):
-    """Another peer is delivering the same log just now."""
-
-
 class Receiver:
     """The WSGI application."""
 
@@ -77,13 +81,16 @@ class Receiver:
         secret = node.settings.cluster_secret
         self._verifier = Verifier(lambda key: secret if key == ACCESS_KEY and secret else None, REGION, SERVICE)
         self._pool = ThreadPoolExecutor(8, "payload")
+        self._arrivals = Arrivals(node.payloads)
         self._takeover = Takeover(node, self._stage_all, self._state)
         self._routes: dict[tuple[str, str], Callable[[Environ, Mapping[str, str]], Answer]] = {
             ("GET", "vector"): self._get_vector,
             ("POST", "batch"): self._post_batch,
             ("GET", "payload"): self._get_payload,
             ("PUT", "payload"): self._put_payload,
+            ("GET", "chain"): self._get_chain,
             ("GET", "object"): lambda _, query: lend.get_object(node, query),
+            ("GET", "bucket"): lambda _, query: lend.get_bucket(node, query),
             ("GET", "bytes"): lambda _, query: lend.get_bytes(node, query),
             **{
                 ("POST", f"state/{what}"): partial(self._take_over, what)
@@ -119,10 +126,15 @@ class Receiver:
             }
         except wire.CorruptBatch as error:
             return 400, {"code": "CorruptBatch", "message": str(error)}
-        except (Busy, StorageFull, ServiceUnavailable) as error:
+        except (KeyError, ValueError) as error:
+            return 400, {"code": "BadRequest", "message": f"{type(error).__name__}: {error}"}
+        except (IncompleteBody, RequestTimeout, StorageFull, ServiceUnavailable) as error:
             return 503, {"code": type(error).__name__, "message": error.message}
         except S3Error as error:
             return 403, {"code": error.code, "message": error.message}
+        except IronBucketError as error:
+            log.error("%s: %s", path, error)
+            return 503, {"code": type(error).__name__, "message": error.message}
         except OSError as error:
             named = fsutil.named_error(error)
             if named is None:
@@ -132,7 +144,7 @@ class Receiver:
     def _authenticate(self, environ: Environ, path: str, query: str) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in environ["ironbucket.headers"]}
         if "authorization" not in headers:
-            raise ServiceUnavailable("This path is for the nodes of the cluster.")
+            raise AccessDenied("This path is for the nodes of the cluster.")
         self._verifier.verify(environ["REQUEST_METHOD"], path, query, headers, time.time())
         environ["ironbucket.payload"] = headers["x-amz-content-sha256"]
 
@@ -160,61 +172,31 @@ class Receiver:
     def _take_over(self, what: str, environ: Environ, _query: Mapping[str, str]) -> Answer:
         return self._takeover.answer(what, _read_signed_body(environ))
 
+    def _get_chain(self, _environ: Environ, query: Mapping[str, str]) -> Answer:
+        """The chain hash of a record of a log; null when this node does not hold it (any more)."""
+        node, epoch = query["node"], query["epoch"]
+        if f"{node}/{epoch}" not in self.vector():
+            return 200, {"chain": None}
+        return 200, {"chain": chain_at(self._node.files.active_path(node, epoch), epoch, int(query["sequence"]))}
+
     def _post_batch(self, environ: Environ, _query: Mapping[str, str]) -> Answer:
         for piece in wire.parse(_read_signed_body(environ)):
             self._take(piece)
+        failpoints.hit("batch-taken")
         return 200, self._state()
 
     def _get_payload(self, _environ: Environ, query: Mapping[str, str]) -> Answer:
-        final, staged = self._places(query)
-        if os.path.lexists(final):
-            return 200, {"size": -1}
-        try:
-            return 200, {"size": os.path.getsize(staged)}
-        except FileNotFoundError:
-            return 200, {"size": 0}
+        return 200, {"size": self._arrivals.size(query)}
 
     def _put_payload(self, environ: Environ, query: Mapping[str, str]) -> Answer:
-        _, staged = self._places(query)
-        offset, size = int(query["offset"]), int(query["size"])
-        if query.get("name"):
-            fsutil.make_directory(os.path.dirname(staged))
-        fd = self._open_staged(query, staged)
-        try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Busy from None
-            if os.fstat(fd).st_size != offset:
-                return 409, {"code": "Offset", "message": f"{os.fstat(fd).st_size} bytes are here"}
-            _stream(environ, fd, offset)
-            os.fsync(fd)
-            if os.fstat(fd).st_size == size:
-                _check_etag(staged, query.get("etag") or _part_etag(query.get("name", "")))
-        finally:
-            os.close(fd)
-        return 200, {"size": size}
-
-    def _open_staged(self, query: Mapping[str, str], staged: str) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        try:
-            return os.open(staged, flags, 0o640)
-        except FileNotFoundError:
-            self._node.payloads.prepare_bucket(query["bucket"])
-            return os.open(staged, flags, 0o640)
-
-    def _places(self, query: Mapping[str, str]) -> tuple[str, str]:
-        place = (query["bucket"], query["key"], query["version"])
-        wire.check_place(query["bucket"], query["version"], query.get("name", ""))
-        layout = self._node.payloads.layout
-        suffix = f"/{query['name']}" if query.get("name") else ""
-        return layout.payload(*place) + suffix, layout.staged(*place) + suffix
+        return 200, {"size": self._arrivals.take(environ, query)}
 
     # -- a piece of a log ----------------------------------------------------------------------------------------------
 
     def _take(self, piece: wire.Piece) -> None:
         """Stage the payloads, then append and apply the lines: both durable when this returns."""
         header = piece.header
+        admit.check_header(header)
         who = self._node.identity
         if (header.node, header.epoch) == (who.node, who.epoch):
             raise Refused(
@@ -226,8 +208,11 @@ class Receiver:
             known = self._sequence(header)
             entries = [entry for entry in piece.entries if entry.line.record.sequence > known]
             for entry in entries:
-                self._check(entry.line.record, header)
+                admit.check(entry.line.record)
+                if entry.line.record.operation == PUT and entry.payload is None:
+                    raise wire.CorruptBatch(f"{admit.place_of(entry.line.record)} came without its payload")
             self._stage_all(entries)
+            failpoints.hit("batch-staged")
             self._node.committer.submit(lambda transaction: self._append(transaction, header, piece.entries))
 
     def _delivering(self, header: Header) -> _StreamLock:
@@ -238,45 +223,13 @@ class Receiver:
         stream = f"{header.node}/{header.epoch}"
         return int(self.vector().get(stream, [0])[0])
 
-    def _check(self, record: Record, header: Header) -> None:
-        if record.ms > wall_ms() + MAX_SKEW_MS:
-            raise Refused(
-                f"{header.node}/{header.epoch}/{record.sequence}",
-                f"its stamp is {(record.ms - wall_ms()) // 1000} s ahead of this node's clock: set the clocks right"
-                " (it is offered again at each run)",
-            )
-
     def _stage_all(self, entries: Iterable[wire.Entry]) -> None:
-        for _ in self._pool.map(self._stage, entries):
+        for _ in self._pool.map(self._arrivals.stage, entries):
             failpoints.hit("batch-payload-staged")
-
-    def _stage(self, entry: wire.Entry) -> None:
-        record, payload = entry.line.record, entry.payload
-        if record.operation != PUT or payload is None or payload == wire.GONE:
-            return
-        place = (record.bucket, record.key or "", record.version)
-        wire.check_place(record.bucket, record.version)
-        name = f"{record.node}/{record.epoch}/{record.sequence}"
-        layout, payloads = self._node.payloads.layout, self._node.payloads
-        if payload == wire.SENT:
-            if not os.path.lexists(layout.staged(*place)) and not os.path.lexists(layout.payload(*place)):
-                raise ServiceUnavailable(f"the payload of {name} is not here yet")
-            return
-        data = payload if isinstance(payload, bytes) else b""
-        if len(data) != record.size or not _etag_fits(record, data):
-            raise Refused(name, "its payload is not what the record says")
-        path = layout.staged(*place)
-        payloads.discard(path)  # the remnant of a delivery that broke off
-        fd = payloads.create(record.bucket, record.key or "", path)
-        try:
-            fsutil.write_all(fd, data)
-            os.fdatasync(fd)
-        finally:
-            os.close(fd)
 
     def _append(self, transaction: Transaction, header: Header, entries: list[wire.Entry]) -> None:
         """Under the log's lock: what continues the copy of this log is taken, what is known already is skipped."""
-        head = heads.load(transaction.connection, header.node, header.epoch)
+        head = transaction.head(heads.load(transaction.connection, header.node, header.epoch))
         if head.sequence == 0 and header.first > 1 and header.first != header.parent_sequence + 1:
             raise Refused(f"{header.node}/{header.epoch}/{header.first}", "the beginning of this log is not here")
         if head.sequence == 0:
@@ -303,12 +256,22 @@ class Receiver:
         if active is None:
             active = self._node.files.begin(head, replace(header, first=head.sequence + 1, chain=head.chain))
         if head.offset == 0 or active.header.first != head.segment:
-            return replace(head, segment=active.header.first, offset=active.size())
+            head = replace(head, segment=active.header.first, offset=self._end_of(head, active))
+        if active.size() > head.offset:
+            active.truncate(head.offset)  # lines of a process that died before its commit: they come again
         return head
+
+    def _end_of(self, head: heads.Head, active: ActiveSegment) -> int:
+        """Where the line of `head` ends in the active segment of its log."""
+        if head.sequence < active.header.first:
+            return active.start
+        for line in read_stream(active.path, head.epoch, head.sequence - 1):
+            return line.end
+        raise LogBehindIndex
 
 
 class _StreamLock:
-    """One delivery of a log at a time, over all worker processes. Raises Busy."""
+    """One delivery of a log at a time, over all worker processes. Raises Busy when another one takes long."""
 
     def __init__(self, directory: str, name: str) -> None:
         fsutil.make_directory(directory)
@@ -317,11 +280,16 @@ class _StreamLock:
 
     def __enter__(self) -> None:
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._fd)
-            raise Busy from None
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    os.close(self._fd)
+                    raise Busy from None
+            time.sleep(0.005)
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
@@ -353,35 +321,3 @@ def _read_body(environ: Environ) -> bytes:
             raise wire.CorruptBatch("the batch was cut short")
         at += count
     return bytes(body)
-
-
-def _stream(environ: Environ, fd: int, offset: int) -> None:
-    """Append the body; what arrives before a break stays, so that the next attempt goes on from there."""
-    remaining = int(environ.get("CONTENT_LENGTH") or 0)
-    buffer = memoryview(bytearray(min(_CHUNK, remaining or 1)))
-    os.lseek(fd, offset, os.SEEK_SET)
-    while remaining:
-        count = environ["wsgi.input"].readinto(buffer[: min(len(buffer), remaining)])
-        if not count:
-            return
-        fsutil.write_all(fd, buffer[:count])
-        remaining -= count
-        failpoints.hit("payload-arriving")
-
-
-def _check_etag(path: str, etag: str) -> None:
-    if len(etag) != 32:
-        return  # a manifest, or an ETag that is no MD5: the parts have theirs
-    with open(path, "rb") as source:
-        if hashlib.file_digest(source, "md5").hexdigest() != etag:
-            os.unlink(path)
-            raise wire.CorruptBatch("the payload that arrived is not the one that was stored; it will be sent anew")
-
-
-def _part_etag(name: str) -> str:
-    return name.split("~")[1] if "~" in name else ""
-
-
-def _etag_fits(record: Record, data: bytes) -> bool:
-    etag = record.etag or ""
-    return len(etag) != 32 or hashlib.md5(data, usedforsecurity=False).hexdigest() == etag

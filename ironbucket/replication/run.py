@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from ironbucket import failpoints
 from ironbucket.clock import wall_ms
 from ironbucket.errors import EpochDiverged, IronBucketError, LogDamaged
 from ironbucket.node import heads
@@ -124,26 +125,38 @@ def _serve_peer(
 ) -> None:
     """The thread of one peer."""
     interval = settings.batch_interval / 1000
-    first = True
-    while not stop.is_set():
-        peer = Peer(cursor.address, settings.cluster_secret, local.node)
-        try:
-            Shipment(settings, local, peer, cursor, state=state).ship(stop)
-        except (IronBucketError, OSError) as error:
-            if cursor.last_error != str(error):
-                log.error("%s: %s", cursor.address, error)
-            cursor.failed(str(error))
-        finally:
-            peer.close()
-        note_backlog(local, cursor)
-        state.save()
-        if first:
-            busy.done()
-            first = False
-        if watch:
-            stop.wait(interval)
-        elif not busy.others(interval):
-            return
+    try:
+        _round(settings, local, state, cursor, stop)
+    finally:
+        busy.done()
+    while not stop.is_set() and (not stop.wait(interval) if watch else busy.others(interval)):
+        _round(settings, local, state, cursor, stop)
+
+
+def _round(settings: Settings, local: Local, state: State, cursor: Cursor, stop: threading.Event) -> None:
+    """Ship once, and keep what came of it."""
+    peer = Peer(cursor.address, settings.cluster_secret, local.node)
+    try:
+        _serve_once(settings, local, state, peer, cursor, stop)
+    except Exception as error:  # a defect met with one peer must not keep the others waiting
+        log.exception("%s", cursor.address)
+        cursor.failed(f"{type(error).__name__}: {error}")
+    finally:
+        peer.close()
+    state.save()
+
+
+def _serve_once(
+    settings: Settings, local: Local, state: State, peer: Peer, cursor: Cursor, stop: threading.Event
+) -> None:
+    before = cursor.last_error
+    try:
+        Shipment(settings, local, peer, cursor, state=state).ship(stop)
+    except (IronBucketError, OSError) as error:
+        if before != str(error):
+            log.error("%s: %s", cursor.address, error)
+        cursor.failed(str(error))
+    note_backlog(local, cursor)
 
 
 class Shipment:
@@ -167,8 +180,8 @@ class Shipment:
         self._discarded = discarded
         self._forward_after_ms = max(3 * settings.batch_interval, 3000)
 
-    def ship(self, stop: threading.Event) -> None:
-        """Until the peer has everything that can be shipped. Raises PeerUnreachable, PeerRefused.
+    def ship(self, stop: threading.Event, only: str = "") -> None:
+        """Until the peer has everything that can be shipped, or all of one log ("node/epoch"). Raises PeerUnreachable.
 
         What is wrong with one log stops that log only; it is raised in the end, and stays visible as backlog.
         """
@@ -180,8 +193,10 @@ class Shipment:
         sent = True
         while sent and not stop.is_set():
             sent = False
-            for head in self._local.heads():
+            for head in self._heads(only):
                 stream = f"{head.node}/{head.epoch}"
+                if head.sequence <= self._cursor.sequence(stream):
+                    self._cursor.waiting.pop(stream, None)
                 if stream in troubles or stream in self._refused_streams():
                     continue
                 try:
@@ -192,10 +207,16 @@ class Shipment:
                         continue
                     log.info("%s needs a snapshot: %s", self._cursor.address, needed.message)
                     sent |= self._transfer(stop)
-                except (LogDamaged, EpochDiverged) as error:
+                except (LogDamaged, EpochDiverged, PeerRefused) as error:
                     troubles[stream] = error
-        if troubles:
-            raise IronBucketError("; ".join(error.message for error in troubles.values()))
+        messages = [error.message for error in troubles.values() if not _is_busy(error)]
+        if messages:
+            raise IronBucketError("; ".join(messages))
+
+    def _heads(self, only: str) -> list[Head]:
+        """This node's own logs first: nobody else may have them."""
+        found = [head for head in self._local.heads() if only in ("", f"{head.node}/{head.epoch}")]
+        return sorted(found, key=lambda head: head.node != self._local.node)
 
     def _check_agreement(self, head: Head) -> None:
         """Raises EpochDiverged where the peer holds other records under the same numbers."""
@@ -231,7 +252,7 @@ class Shipment:
         try:
             return Transfer(self._settings, self._local, self._peer, self._cursor).run(stop, request)
         except PeerRefused as refusal:
-            if refusal.document.get("code") != "Busy":
+            if not _is_busy(refusal):
                 raise
             return False
 
@@ -245,15 +266,25 @@ class Shipment:
     def _ship_stream(self, head: Head) -> bool:
         """One batch of a stream. False when there is nothing to send just now. Raises SnapshotNeeded, LogDamaged."""
         after = self._cursor.sequence(f"{head.node}/{head.epoch}")
-        header, lines = self._feed.take(head, after, self._settings.max_batch_size)
-        if not lines:
+        if head.node != self._local.node and not self._is_left_to_us(f"{head.node}/{head.epoch}", after):
             return False
-        if head.node != self._local.node and wall_ms() - lines[0].record.ms < self._forward_after_ms:
-            return False  # its origin is expected to deliver it
+        header, lines = self._feed.take(head, after, self._settings.max_batch_size)
         entries = self._entries(lines)
         if entries:
             self._deliver(wire.Piece(header, entries))
         return bool(entries)
+
+    def _is_left_to_us(self, stream: str, after: int) -> bool:
+        """Whether the peer has stood still at `after` for so long that the log's origin seems not to deliver it.
+
+        Measured by this node's clock alone: stamps are from the origin's.
+        """
+        now = wall_ms()
+        at, since = self._cursor.waiting.get(stream, (-1, now))
+        if at != after or since > now:
+            self._cursor.waiting[stream] = (after, now)
+            return False
+        return now - since >= self._forward_after_ms
 
     def _entries(self, lines: list[Line]) -> list[wire.Entry]:
         """The entries with their payloads, up to the first whose payload cannot be delivered: that one is refused."""
@@ -281,8 +312,13 @@ class Shipment:
         return wire.Entry(line, self._payloads.deliver(record))
 
     def _deliver(self, piece: wire.Piece) -> None:
+        stream = f"{piece.header.node}/{piece.header.epoch}"
         try:
+            failpoints.hit("batch-made")
             self._cursor.reached(self._peer.send_batch(wire.encode([piece])))
+            failpoints.hit("batch-delivered")
+            if stream in self._cursor.waiting:  # we have taken it over, until its origin is faster
+                self._cursor.waiting[stream] = (self._cursor.sequence(stream), self._cursor.waiting[stream][1])
         except PeerRefused as refusal:
             place = refusal.document.get("refused")
             if not place:
@@ -299,22 +335,31 @@ class Shipment:
         log.error("%s does not get %s: %s", self._cursor.address, place, reason)
 
 
+def _is_busy(error: IronBucketError) -> bool:
+    """Whether another node, or another process of this one, is delivering the same just now."""
+    return isinstance(error, PeerRefused) and error.document.get("code") == "Busy"
+
+
 def _place(record: Record) -> str:
     return f"{record.node}/{record.epoch}/{record.sequence}"
 
 
 def note_backlog(local: Local, cursor: Cursor) -> None:
     """How much waits for a peer, by what it last said it has: never 0 while something is pending."""
+    before = cursor.backlog_since_ms
     cursor.backlog_entries, cursor.backlog_since_ms = 0, 0
     for head in local.heads():
         missing = head.sequence - cursor.sequence(f"{head.node}/{head.epoch}")
         if missing > 0:
             cursor.backlog_entries += missing
-            since = next((line.record.ms for line in _missing(local, cursor, head)), wall_ms())
+            since = _since(local, cursor, head) or before or wall_ms()
             cursor.backlog_since_ms = min(cursor.backlog_since_ms or since, since)
 
 
-def _missing(local: Local, cursor: Cursor, head: Head) -> Iterator[Line]:
+def _since(local: Local, cursor: Cursor, head: Head) -> int:
+    """The stamp of the oldest record that a peer lacks, in milliseconds; 0 when it cannot be read."""
     path = local.files.active_path(head.node, head.epoch)
-    after = max(cursor.sequence(f"{head.node}/{head.epoch}"), (oldest(path, head.epoch) or 1) - 1)
-    return read_stream(path, head.epoch, after)
+    with contextlib.suppress(LogDamaged):  # whoever ships it reports it
+        after = max(cursor.sequence(f"{head.node}/{head.epoch}"), (oldest(path, head.epoch) or 1) - 1)
+        return next((line.record.ms for line in read_stream(path, head.epoch, after)), 0)
+    return 0

@@ -135,7 +135,7 @@ def attach(entries: list[Entry], what: bytes, source: BinaryIO) -> None:
     if what in (GONE.encode(), SENT.encode()):
         entry.payload = what.decode()
         return
-    if not what.isdigit():
+    if not what.isdigit() or len(what) > 8:
         raise CorruptBatch(f"a payload of {what[:40]!r} bytes")
     entry.payload = source.read(int(what))
     if len(entry.payload) != int(what) or source.read(1) != b"\n":

@@ -38,7 +38,7 @@ from ironbucket.s3.bucket import is_valid_name
 from ironbucket.s3.call import Call
 from ironbucket.s3.credentials import Credentials
 from ironbucket.s3.request import Request
-from ironbucket.s3.response import STATUS_LINE, Header, Response
+from ironbucket.s3.response import STATUS_LINE, Header, Response, http_date
 from ironbucket.s3.sigv4 import Authentication, anonymous, authenticate
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
             authentication = anonymous(request)
         request.identity = identity = authentication.identity
         request.access = self.access
-        request.environ["ironbucket.access_key"] = identity.access_key
+        if not identity.anonymous:
+            request.environ["ironbucket.access_key"] = identity.access_key
         try:
             route = self._route(request)
         except MethodNotAllowed:
@@ -140,7 +141,8 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
 
     def _restricted(self, request: Request, authentication: Authentication, route: bottle.Route) -> Response:
         """The answer to a caller who may not do everything."""
-        request.environ["ironbucket.user"] = authentication.identity.user
+        if authentication.identity.user:
+            request.environ["ironbucket.user"] = authentication.identity.user
         if route.name not in routes.ASK_THEMSELVES:
             authorise_operation(request, route.config["action"])
         try:
@@ -193,6 +195,8 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         for detail, name in _DETAIL_HEADERS.items():
             if detail in problem.details:
                 headers.append((name, problem.details.pop(detail)))
+        if "last_modified_ms" in problem.details:
+            headers.append(("Last-Modified", http_date(int(problem.details.pop("last_modified_ms")))))
         if environ["REQUEST_METHOD"] == "HEAD" or status == 304:
             return Response(status, headers, [])
         body = errors.document(problem, request.resource if request else environ["PATH_INFO"], request_id, self.host_id)

@@ -16,7 +16,6 @@ from email.header import decode_header
 from ironbucket import errors
 from ironbucket.errors import (
     InvalidArgument,
-    InvalidRequest,
     InvalidStorageClass,
     MetadataTooLarge,
 )
@@ -65,7 +64,6 @@ _UNBUILT = frozenset(
         "x-amz-write-offset-bytes",
     )
 )
-_LOCK = frozenset(("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"))
 
 
 def read(headers: Mapping[str, str], owner: str) -> Attributes:
@@ -86,8 +84,6 @@ def refuse_unbuilt(headers: Mapping[str, str]) -> None:
     """Raise NotImplemented for a header whose promise this server cannot keep."""
     if not _UNBUILT.isdisjoint(headers):
         raise errors.NotImplemented(Header=next(name for name in headers if name in _UNBUILT))
-    if not _LOCK.isdisjoint(headers):
-        raise InvalidRequest("Bucket is missing Object Lock Configuration")
 
 
 def content_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -104,6 +104,7 @@ def head(call: Call) -> Response:
 def delete(call: Call) -> Response:
     """Delete an empty bucket."""
     call.node.buckets.delete(call.bucket)
+    call.node.uploads.end_all(call.bucket)
     return empty(204)
 
 

@@ -13,10 +13,7 @@ from collections.abc import Callable, Mapping
 from ironbucket import errors
 from ironbucket.errors import (
     NoSuchConfiguration,
-    NoSuchLifecycleConfiguration,
-    NoSuchTagSet,
     NoSuchWebsiteConfiguration,
-    ObjectLockConfigurationNotFoundError,
     ReplicationConfigurationNotFoundError,
     S3Error,
     ServerSideEncryptionConfigurationNotFoundError,
@@ -29,8 +26,6 @@ Handler = Callable[[Call], Response]
 
 #: sub-resource -> the error of a bucket that has none
 ABSENT: Mapping[str, type[S3Error]] = {
-    "tagging": NoSuchTagSet,
-    "lifecycle": NoSuchLifecycleConfiguration,
     "encryption": ServerSideEncryptionConfigurationNotFoundError,
     "website": NoSuchWebsiteConfiguration,
     "replication": ReplicationConfigurationNotFoundError,
@@ -96,25 +91,6 @@ def delete_absent(call: Call) -> Response:
     """Deleting a configuration that was never there succeeds."""
     call.node.buckets.get(call.bucket)
     return empty(204)
-
-
-def versioning(call: Call) -> Response:
-    """GetBucketVersioning: no Status until versioning was first enabled."""
-    bucket = call.node.buckets.get(call.bucket)
-    writer = Writer("VersioningConfiguration")
-    if bucket.versioning:
-        writer.leaf("Status", bucket.versioning)
-    return xml(writer)
-
-
-def object_lock(call: Call) -> Response:
-    """GetObjectLockConfiguration: whether the bucket was created for it."""
-    bucket = call.node.buckets.get(call.bucket)
-    if not bucket.configuration.get("object-lock"):
-        raise ObjectLockConfigurationNotFoundError(BucketName=call.bucket)
-    writer = Writer("ObjectLockConfiguration")
-    writer.leaf("ObjectLockEnabled", "Enabled")
-    return xml(writer)
 
 
 def request_payment(call: Call) -> Response:

@@ -12,11 +12,19 @@ from urllib.parse import unquote_to_bytes
 from ironbucket import checksums
 from ironbucket.errors import InvalidArgument, InvalidRequest, MethodNotAllowed
 from ironbucket.node.body import Attributes
-from ironbucket.s3 import attributes, conditions
+from ironbucket.s3 import attributes, conditions, object_lock
 from ironbucket.s3.authorise import authorise
 from ironbucket.s3.call import Call
 from ironbucket.s3.object_put import MAX_PUT
-from ironbucket.s3.response import Header, Response, iso_date, version_headers, write_checksums, xml
+from ironbucket.s3.response import (
+    Header,
+    Response,
+    expiration_headers,
+    iso_date,
+    version_headers,
+    write_checksums,
+    xml,
+)
 from ironbucket.s3.xml import Writer
 from ironbucket.store.model import Version
 
@@ -51,7 +59,12 @@ def copy(call: Call) -> Response:
             f"The specified copy source is larger than the maximum allowable size for a copy source: {MAX_PUT}"
         )
     kept = described if replaces_metadata else _with_source_metadata(described, source)
-    kept = replace(kept, tags=(described.tags if replaces_tags else source.tags) or None)
+    # a lock does not travel with a copy: it is what the request says, or the bucket's default
+    kept = replace(
+        kept,
+        tags=(described.tags if replaces_tags else source.tags) or None,
+        extra={**kept.extra, **object_lock.of_write(headers)},
+    )
     version = call.node.objects.copy(
         source, call.bucket, call.key, kept, conditions.of_write(headers), checksum_algorithm(call)
     )
@@ -118,7 +131,7 @@ def open_source(call: Call, named: Source) -> Version:
 
 def source_headers(source: Version) -> list[Header]:
     """x-amz-copy-source-version-id, of a source that has one."""
-    return [] if source.null else [("x-amz-copy-source-version-id", source.version)]
+    return [("x-amz-copy-source-version-id", source.version_id)] if not source.null or source.null_named else []
 
 
 def checksum_algorithm(call: Call) -> str:
@@ -137,4 +150,4 @@ def _result(version: Version, headers: list[Header]) -> Response:
     writer.leaf("LastModified", iso_date(version.stamp.ms))
     writer.leaf("ETag", f'"{version.etag}"')
     write_checksums(writer, version, version.checksum_type)
-    return xml(writer, [*headers, *version_headers(version)])
+    return xml(writer, [*headers, *version_headers(version), *expiration_headers(version)])

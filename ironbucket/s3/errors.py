@@ -23,6 +23,7 @@ _BY_STATUS: dict[int, tuple[type[S3Error], ...]] = {
         errors.EntityTooSmall,
         errors.ExpiredToken,
         errors.IllegalLocationConstraintException,
+        errors.IllegalVersioningConfigurationException,
         errors.IncompleteBody,
         errors.InvalidArgument,
         errors.InvalidBucketAclWithObjectOwnership,

@@ -125,13 +125,18 @@ def _write_entries(writer: Writer, call: Call, page: Page, encode: Encoder, *, w
 
 def _contents(version: Version, encode: Encoder, owner: str) -> str:
     attributes = version.attributes
-    checksums = attributes.get("checksums")
-    kinds = _checksum_markup(*checksums, kind=version.checksum_type) if checksums else ""
+    kinds = checksum_markup(version)
     return (
         f"<Contents><Key>{escape(encode(version.key))}</Key><LastModified>{iso_date(version.stamp.ms)}</LastModified>"
         f"<ETag>&quot;{version.etag}&quot;</ETag>{kinds}<Size>{version.size}</Size>{owner}"
         f"<StorageClass>{attributes.get('class', 'STANDARD')}</StorageClass></Contents>"
     )
+
+
+def checksum_markup(version: Version) -> str:
+    """The elements that say which checksums a version has."""
+    checksums = version.attributes.get("checksums")
+    return _checksum_markup(*checksums, kind=version.checksum_type) if checksums else ""
 
 
 @lru_cache(maxsize=64)

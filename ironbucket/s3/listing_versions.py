@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ironbucket.errors import InvalidArgument
 from ironbucket.s3.call import Call
-from ironbucket.s3.listing import Encoder, encoder, max_entries, owner_markup, write_encoding
+from ironbucket.s3.listing import Encoder, checksum_markup, encoder, max_entries, owner_markup, write_encoding
 from ironbucket.s3.response import Response, iso_date, xml
 from ironbucket.s3.xml import Writer, escape
 from ironbucket.store.model import CommonPrefix, Kind, Page, Version
@@ -64,11 +64,11 @@ def _entry(version: Version, encode: Encoder, owner: str) -> str:
     common = (
         f"<Key>{escape(encode(version.key))}</Key><VersionId>{version.version_id}</VersionId>"
         f"<IsLatest>{'true' if version.is_latest else 'false'}</IsLatest>"
-        f"<LastModified>{iso_date(version.stamp.ms)}</LastModified>"
+        f"<LastModified>{iso_date(version.modified_ms)}</LastModified>"
     )
     if version.kind is Kind.DELETE_MARKER:
         return f"<DeleteMarker>{common}{owner}</DeleteMarker>"
     return (
-        f"<Version>{common}<ETag>&quot;{version.etag}&quot;</ETag><Size>{version.size}</Size>"
+        f"<Version>{common}<ETag>&quot;{version.etag}&quot;</ETag>{checksum_markup(version)}<Size>{version.size}</Size>"
         f"<StorageClass>{version.storage_class}</StorageClass>{owner}</Version>"
     )

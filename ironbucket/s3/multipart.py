@@ -6,10 +6,12 @@ API_UploadPartCopy.html, API_CompleteMultipartUpload.html.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ironbucket import checksums
 from ironbucket.errors import InvalidRequest, MalformedXML
 from ironbucket.node.body import Expected
-from ironbucket.s3 import attributes, conditions, ranges
+from ironbucket.s3 import attributes, conditions, object_lock, ranges
 from ironbucket.s3.call import LARGE_DOCUMENT, MAX_PARTS, Call, parse_integer, part_number
 from ironbucket.s3.copy import checksum_algorithm, open_source, parse_source, source_headers
 from ironbucket.s3.object_put import MAX_PUT, check_size
@@ -18,6 +20,7 @@ from ironbucket.s3.response import (
     Response,
     checksum_headers,
     empty,
+    expiration_headers,
     iso_date,
     version_headers,
     write_checksums,
@@ -43,6 +46,8 @@ def create(call: Call) -> Response:
     """Begin an upload; what its headers say of the object is kept until the completion."""
     headers = call.request.headers
     described = attributes.read(headers, call.owner_id)
+    if lock := object_lock.of_write(headers):
+        described = replace(described, extra={**described.extra, **lock})
     algorithm = checksum_algorithm(call)
     kind = _checksum_type(call, algorithm)
     upload = call.node.uploads.create(call.bucket, call.key, described, algorithm, kind)
@@ -136,7 +141,7 @@ def complete(call: Call) -> Response:
         object_size=parse_integer("x-amz-mp-object-size", size, 0, 2**47) if size else None,
         conditions=conditions.of_write(headers),
     )
-    return xml(_completed(call, version), version_headers(version))
+    return xml(_completed(call, version), [*version_headers(version), *expiration_headers(version)])
 
 
 def _whole_checksums(call: Call) -> dict[str, str]:

@@ -6,7 +6,7 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.ht
 from __future__ import annotations
 
 from ironbucket import errors
-from ironbucket.errors import InvalidArgument, NoSuchObjectLockConfiguration
+from ironbucket.errors import InvalidArgument
 from ironbucket.s3 import tags
 from ironbucket.s3.call import Call, parse_integer
 from ironbucket.s3.object_get import requested_version
@@ -39,12 +39,6 @@ def delete_tagging(call: Call) -> Response:
 
 def _update_tags(call: Call, value: dict[str, str] | None) -> Version:
     return call.node.objects.update(call.bucket, call.key, requested_version(call), "tags", value or None)
-
-
-def no_lock(call: Call) -> Response:
-    """GetObjectRetention and GetObjectLegalHold of an object that has neither."""
-    _version(call)
-    raise NoSuchObjectLockConfiguration
 
 
 def not_built(call: Call) -> Response:

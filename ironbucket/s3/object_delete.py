@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ironbucket.errors import InvalidRequest, KeyTooLongError, MalformedXML, S3Error
 from ironbucket.node.body import Conditions
-from ironbucket.s3 import conditions
+from ironbucket.s3 import conditions, object_lock
 from ironbucket.s3.authorise import authorise
 from ironbucket.s3.call import LARGE_DOCUMENT, Call
 from ironbucket.s3.object_get import requested_version
@@ -25,7 +25,11 @@ Entry = tuple[str, str | None, Conditions]
 def delete(call: Call) -> Response:
     """Delete one object, or put a delete marker in its place; 204 also when there was none."""
     deleted = call.node.objects.delete(
-        call.bucket, call.key, requested_version(call), conditions.of_delete(call.request.headers)
+        call.bucket,
+        call.key,
+        requested_version(call),
+        conditions.of_delete(call.request.headers),
+        bypass=object_lock.bypass(call, call.key),
     )
     headers: list[Header] = []
     if deleted.version_id is not None:
@@ -76,16 +80,19 @@ def _delete_entries(call: Call, entries: list[Entry]) -> list[object]:
     """What became of each entry: a Deleted or an S3Error. One that may not be tried does not stop the others."""
     results: list[object] = [None] * len(entries)
     allowed: list[int] = []
+    may_bypass = False
     for index, (key, version_id, _) in enumerate(entries):
         try:
             if len(key.encode()) > MAX_KEY_BYTES:
                 raise KeyTooLongError(Size=str(len(key.encode())), MaxSizeAllowed=str(MAX_KEY_BYTES))
             action = "s3:DeleteObject" if version_id is None else "s3:DeleteObjectVersion"
             authorise(call.request, action, call.bucket, key)
+            if version_id is not None:
+                may_bypass = object_lock.bypass(call, key)  # of all or of none: it is the request's header
             allowed.append(index)
         except S3Error as error:
             results[index] = error
-    outcomes = call.node.objects.delete_many(call.bucket, [entries[index] for index in allowed])
+    outcomes = call.node.objects.delete_many(call.bucket, [entries[index] for index in allowed], bypass=may_bypass)
     for index, outcome in zip(allowed, outcomes, strict=True):
         results[index] = outcome
     return results

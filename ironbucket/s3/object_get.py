@@ -17,7 +17,7 @@ from ironbucket.s3.attributes import encode_value
 from ironbucket.s3.call import Call, part_number
 from ironbucket.s3.conditions import check_read, etag_matches, parse_date
 from ironbucket.s3.request import Request
-from ironbucket.s3.response import Header, Response, checksum_headers, http_date
+from ironbucket.s3.response import Header, Response, checksum_headers, expiration_headers, http_date, iso_date
 from ironbucket.store.model import Version
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def _validators(version: Version) -> list[Header]:
         ("Last-Modified", http_date(version.stamp.ms)),
         ("Accept-Ranges", "bytes"),
     ]
-    if not version.null:
-        headers.append(("x-amz-version-id", version.version))
+    if not version.null or version.null_named:
+        headers.append(("x-amz-version-id", version.version_id))
     return headers
 
 
@@ -133,6 +133,14 @@ def _describe(version: Version, headers: list[Header]) -> None:
     tags = attributes.get("tags")
     if tags:
         headers.append(("x-amz-tagging-count", str(len(tags))))
+    retention = attributes.get("retention")
+    if retention:
+        headers.append(("x-amz-object-lock-mode", retention["mode"]))
+        headers.append(("x-amz-object-lock-retain-until-date", iso_date(retention["until"])))
+    if "legal_hold" in attributes:
+        headers.append(("x-amz-object-lock-legal-hold", "ON" if attributes["legal_hold"] else "OFF"))
+    if version.expires is not None:
+        headers += expiration_headers(version)
 
 
 def _range_applies(asked: Mapping[str, str], version: Version) -> bool:

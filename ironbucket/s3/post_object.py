@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from ironbucket import signature, verifier
@@ -25,7 +26,7 @@ from ironbucket.errors import (
     SignatureDoesNotMatch,
 )
 from ironbucket.node.body import Body, Expected
-from ironbucket.s3 import access_config, attributes, declared, post_policy, tags
+from ironbucket.s3 import access_config, attributes, declared, object_lock, post_policy, tags
 from ironbucket.s3.authorise import authorise_operation
 from ironbucket.s3.call import Call
 from ironbucket.s3.credentials import Identity
@@ -33,7 +34,7 @@ from ironbucket.s3.form import Form, boundary
 from ironbucket.s3.object_put import MAX_PUT
 from ironbucket.s3.post_policy import Range
 from ironbucket.s3.request import MAX_KEY
-from ironbucket.s3.response import Header, Response, empty, write_headers
+from ironbucket.s3.response import Header, Response, empty, expiration_headers, write_headers
 from ironbucket.s3.xml import Writer, parse
 
 #: headers of the request that stay; all others are what the form says
@@ -69,9 +70,12 @@ def post(call: Call) -> Response:
     if access_config.brings_acl(request):
         access_config.check_headers(call)
     described = attributes.read(request.headers, call.owner_id)
+    if lock := object_lock.of_write(request.headers):
+        described = replace(described, extra={**described.extra, **lock})
     expected = Expected(md5=declared.content_md5(request), checksums=declared.declared_checksums(request))
     version = call.node.objects.put(call.bucket, key, _Limited(form, size), expected, described)
-    return _answer(call, fields, key, [*write_headers(version), ("Location", _location(call, key))], version.etag)
+    headers = [*write_headers(version), *expiration_headers(version), ("Location", _location(call, key))]
+    return _answer(call, fields, key, headers, version.etag)
 
 
 def _key(fields: Mapping[str, str], form: Form) -> str:
@@ -118,7 +122,8 @@ def _authenticate(call: Call, fields: Mapping[str, str]) -> Range:
     call.request.identity = identity
     call.authentication = call.authentication._replace(identity=identity)
     call.request.environ["ironbucket.access_key"] = identity.access_key
-    call.request.environ["ironbucket.user"] = identity.user
+    if identity.user:
+        call.request.environ["ironbucket.user"] = identity.user
     return post_policy.check(fields["policy"], fields, call.bucket, time.time())
 
 

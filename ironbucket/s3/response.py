@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
+from urllib.parse import quote
 
 from ironbucket.s3.xml import Writer
 from ironbucket.store.model import Part, Version
@@ -71,8 +72,18 @@ def iso_date(ms: int) -> str:
 
 
 def version_headers(version: Version) -> list[Header]:
-    """x-amz-version-id. Versions made while versioning was off carry none, as on AWS."""
-    return [] if version.null else [("x-amz-version-id", version.version)]
+    """x-amz-version-id: "null" for a null version, and none in a bucket that never had versioning."""
+    if version.null:
+        return [("x-amz-version-id", "null")] if version.null_named else []
+    return [("x-amz-version-id", version.version)]
+
+
+def expiration_headers(version: Version) -> list[Header]:
+    """x-amz-expiration, of a version that a lifecycle rule will expire."""
+    if version.expires is None:
+        return []
+    moment, rule = version.expires
+    return [("x-amz-expiration", f'expiry-date="{http_date(moment)}", rule-id="{quote(rule)}"')]
 
 
 def checksum_headers(checksums: Mapping[str, str], checksum_type: str = "") -> list[Header]:

@@ -17,6 +17,8 @@ from ironbucket.s3 import (
     access_config,
     bucket,
     bucket_config,
+    bucket_lifecycle,
+    bucket_tagging,
     copy,
     cors,
     listing,
@@ -26,9 +28,11 @@ from ironbucket.s3 import (
     object_config,
     object_delete,
     object_get,
+    object_lock,
     object_put,
     post_object,
     service,
+    versioning,
 )
 from ironbucket.s3.call import Call
 from ironbucket.s3.request import Request
@@ -79,7 +83,30 @@ OPERATIONS = (
     Operation("DeleteObjects", "POST", BUCKET, "delete", "s3:DeleteObject", object_delete.delete_many),
     Operation("PostObject", "POST", BUCKET, "", "s3:PutObject", post_object.post),
     # the bucket's configuration
-    Operation("GetBucketVersioning", "GET", BUCKET, "versioning", "s3:GetBucketVersioning", bucket_config.versioning),
+    Operation("GetBucketVersioning", "GET", BUCKET, "versioning", "s3:GetBucketVersioning", versioning.get),
+    Operation("PutBucketVersioning", "PUT", BUCKET, "versioning", "s3:PutBucketVersioning", versioning.put),
+    Operation("GetBucketTagging", "GET", BUCKET, "tagging", "s3:GetBucketTagging", bucket_tagging.get),
+    Operation("PutBucketTagging", "PUT", BUCKET, "tagging", "s3:PutBucketTagging", bucket_tagging.put),
+    Operation("DeleteBucketTagging", "DELETE", BUCKET, "tagging", "s3:PutBucketTagging", bucket_tagging.delete),
+    Operation(
+        "GetBucketLifecycleConfiguration",
+        "GET",
+        BUCKET,
+        "lifecycle",
+        "s3:GetLifecycleConfiguration",
+        bucket_lifecycle.get,
+    ),
+    Operation(
+        "PutBucketLifecycleConfiguration",
+        "PUT",
+        BUCKET,
+        "lifecycle",
+        "s3:PutLifecycleConfiguration",
+        bucket_lifecycle.put,
+    ),
+    Operation(
+        "DeleteBucketLifecycle", "DELETE", BUCKET, "lifecycle", "s3:PutLifecycleConfiguration", bucket_lifecycle.delete
+    ),
     Operation("GetBucketAcl", "GET", BUCKET, "acl", "s3:GetBucketAcl", access_config.get_bucket_acl),
     Operation("PutBucketAcl", "PUT", BUCKET, "acl", "s3:PutBucketAcl", access_config.put_bucket_acl),
     Operation(
@@ -88,7 +115,15 @@ OPERATIONS = (
         BUCKET,
         "object-lock",
         "s3:GetBucketObjectLockConfiguration",
-        bucket_config.object_lock,
+        object_lock.get_configuration,
+    ),
+    Operation(
+        "PutObjectLockConfiguration",
+        "PUT",
+        BUCKET,
+        "object-lock",
+        "s3:PutBucketObjectLockConfiguration",
+        object_lock.put_configuration,
     ),
     Operation(
         "GetBucketRequestPayment",
@@ -110,10 +145,10 @@ OPERATIONS = (
     Operation("GetObjectTagging", "GET", KEY, "tagging", "s3:GetObjectTagging", object_config.get_tagging),
     Operation("PutObjectTagging", "PUT", KEY, "tagging", "s3:PutObjectTagging", object_config.put_tagging),
     Operation("DeleteObjectTagging", "DELETE", KEY, "tagging", "s3:DeleteObjectTagging", object_config.delete_tagging),
-    Operation("GetObjectRetention", "GET", KEY, "retention", "s3:GetObjectRetention", object_config.no_lock),
-    Operation("PutObjectRetention", "PUT", KEY, "retention", "s3:PutObjectRetention", object_config.not_built),
-    Operation("GetObjectLegalHold", "GET", KEY, "legal-hold", "s3:GetObjectLegalHold", object_config.no_lock),
-    Operation("PutObjectLegalHold", "PUT", KEY, "legal-hold", "s3:PutObjectLegalHold", object_config.not_built),
+    Operation("GetObjectRetention", "GET", KEY, "retention", "s3:GetObjectRetention", object_lock.get_retention),
+    Operation("PutObjectRetention", "PUT", KEY, "retention", "s3:PutObjectRetention", object_lock.put_retention),
+    Operation("GetObjectLegalHold", "GET", KEY, "legal-hold", "s3:GetObjectLegalHold", object_lock.get_legal_hold),
+    Operation("PutObjectLegalHold", "PUT", KEY, "legal-hold", "s3:PutObjectLegalHold", object_lock.put_legal_hold),
     Operation("GetObjectTorrent", "GET", KEY, "torrent", "s3:GetObjectTorrent", object_config.not_built),
     Operation("RestoreObject", "POST", KEY, "restore", "s3:RestoreObject", object_config.not_built),
     Operation("SelectObjectContent", "POST", KEY, "select", "s3:GetObject", object_config.not_built),
@@ -150,9 +185,7 @@ _BUILT: Mapping[tuple[str, str], Callable[[Call], Response]] = {
 _CONFIGURATIONS = {
     "policy": ("BucketPolicy", "BucketPolicy"),
     "policyStatus": ("BucketPolicyStatus", "BucketPolicyStatus"),
-    "tagging": ("BucketTagging", "BucketTagging"),
     "cors": ("BucketCors", "BucketCORS"),
-    "lifecycle": ("BucketLifecycleConfiguration", "LifecycleConfiguration"),
     "encryption": ("BucketEncryption", "EncryptionConfiguration"),
     "website": ("BucketWebsite", "BucketWebsite"),
     "replication": ("BucketReplication", "ReplicationConfiguration"),
@@ -165,15 +198,11 @@ _CONFIGURATIONS = {
     "intelligent-tiering": ("BucketIntelligentTieringConfiguration", "IntelligentTieringConfiguration"),
     "inventory": ("BucketInventoryConfiguration", "InventoryConfiguration"),
     "metrics": ("BucketMetricsConfiguration", "MetricsConfiguration"),
-    "versioning": ("BucketVersioning", "BucketVersioning"),
-    "object-lock": ("ObjectLockConfiguration", "BucketObjectLockConfiguration"),
     "requestPayment": ("BucketRequestPayment", "BucketRequestPayment"),
 }
 
 #: configurations that AWS has no DELETE for
-_UNDELETABLE = frozenset(
-    ("policyStatus", "logging", "notification", "accelerate", "versioning", "object-lock", "requestPayment")
-)
+_UNDELETABLE = frozenset(("policyStatus", "logging", "notification", "accelerate", "requestPayment"))
 
 
 def unbuilt_configurations() -> Iterator[Operation]:

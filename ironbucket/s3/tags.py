@@ -13,6 +13,7 @@ from ironbucket.errors import InvalidArgument, InvalidTag, MalformedXML
 from ironbucket.s3.xml import Element, Writer
 
 MAX_OBJECT_TAGS = 10
+MAX_BUCKET_TAGS = 50
 
 #: letters, digits and spaces of any script, and these signs
 _ALLOWED = re.compile(r"(?:[\w+\-=.:/@]|[^\S\t\n\r\f\v])*")
@@ -43,7 +44,7 @@ def _bad_header(text: str) -> InvalidArgument:
     )
 
 
-def from_document(root: Element) -> dict[str, str]:
+def from_document(root: Element, maximum: int = MAX_OBJECT_TAGS) -> dict[str, str]:
     """The tags of a Tagging document. Raises MalformedXML and InvalidTag."""
     tag_set = root.find("TagSet")
     if tag_set is None:
@@ -53,7 +54,7 @@ def from_document(root: Element) -> dict[str, str]:
         if tag.name != "Tag":
             raise MalformedXML
         pairs.append((tag.value("Key"), tag.value("Value")))
-    return validated(pairs)
+    return validated(pairs, maximum)
 
 
 def validated(pairs: Iterable[tuple[str, str]], maximum: int = MAX_OBJECT_TAGS) -> dict[str, str]:
@@ -70,7 +71,8 @@ def validated(pairs: Iterable[tuple[str, str]], maximum: int = MAX_OBJECT_TAGS) 
             raise InvalidTag("Cannot provide multiple Tags with the same key", TagKey=name)
         tags[name] = value
     if len(tags) > maximum:
-        raise InvalidTag(f"Object tags cannot be greater than {maximum}")
+        what = "Object" if maximum == MAX_OBJECT_TAGS else "Bucket"
+        raise InvalidTag(f"{what} tags cannot be greater than {maximum}")
     return tags
 
 

@@ -68,9 +68,10 @@ class AccessLog:
     def record(self, exchange: Exchange, aborted: str = "") -> None:
         """The request has been answered, or cut off for the reason `aborted`."""
         environ = exchange.request.environ
-        path, _, query = environ["REQUEST_URI"].partition("?")
+        path: str = environ["REQUEST_URI"]
         more = ""
-        if query:
+        if "?" in path:
+            path, _, query = path.partition("?")
             if "X-Amz-" in query:
                 query = _SECRETS.sub(r"\1=", query)
             more = f',"query":{quote(query[:_QUERY_MAX])}'
@@ -78,16 +79,16 @@ class AccessLog:
             more = f'{more},"forwarded_for":{quote(environ["HTTP_X_FORWARDED_FOR"][:100])}'
         if aborted:
             more = f'{more},"aborted":{quote(aborted[:100])}'
-        key = environ.get("ironbucket.access_key")
-        if key:
-            more = f'{more},"access_key":{quote(key)}'
-            if user := environ.get("ironbucket.user"):
-                more = f'{more},"user":{quote(user)}'
+        if "ironbucket.access_key" in environ:
+            more = f'{more},"access_key":{quote(environ["ironbucket.access_key"])}'
+        if "ironbucket.user" in environ:
+            more = f'{more},"user":{quote(environ["ironbucket.user"])}'
+        request = exchange.request
+        took = (time.monotonic() - exchange.started) * 1000
         self._add(
-            f'{self._now()}"request_id":"{exchange.request.request_id}","remote":"{environ["REMOTE_ADDR"]}"'
-            f',"method":"{exchange.request.method}","path":{quote(path[:_PATH_MAX])}'
-            f',"status":{exchange.status[:3] or 0},"bytes_in":{exchange.body.received},"bytes_out":{exchange.bytes_out}'
-            f',"ms":{(time.monotonic() - exchange.started) * 1000:.2f}{more}}}\n'
+            f'{self._now()}"request_id":"{request.request_id}","remote":"{environ["REMOTE_ADDR"]}"'
+            f',"method":"{request.method}","path":{quote(path[:_PATH_MAX])},"status":{exchange.status[:3] or 0}'
+            f',"bytes_in":{exchange.body.received},"bytes_out":{exchange.bytes_out},"ms":{took:.2f}{more}}}\n'
         )
 
     def refused(self, request_id: str, status: int, size: int, remote: str) -> None:

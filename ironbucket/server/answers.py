@@ -5,6 +5,7 @@ Status codes of S3 errors: https://docs.aws.amazon.com/AmazonS3/latest/API/Error
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from email.utils import formatdate
@@ -103,7 +104,10 @@ class Head:
         text = ""
         count = 0
         for name, value in headers:
-            kind = _spellings[name] if name in _spellings else _learn(name)
+            try:
+                kind = _spellings[name]
+            except KeyError:
+                kind = _learn(name)
             if kind:
                 if kind == CONTENT_LENGTH:
                     length = int(value)
@@ -136,9 +140,13 @@ def _unseen(standing: str, seen: int) -> list[str]:
     return [line for line in standing.splitlines(keepends=True) if not seen & _KINDS[line.partition(":")[0].lower()]]
 
 
+#: a header's name (RFC 9110 5.6.2)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
 def _learn(name: str) -> int:
     kind = _KINDS.get(name.lower(), OTHER)
-    if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+    if _TOKEN.fullmatch(name) is None:
         raise ValueError(f"not a header name: {name!r}")
     if len(_spellings) < _SPELLINGS_MAX:
         _spellings[name] = kind

@@ -62,7 +62,10 @@ def read(parser: HeadParser, base: dict[str, Any]) -> Request:
     environ = base.copy()
     headers = []
     for name, value in parser.events.headers:
-        key, lower = _names[name] if name in _names else _learn(name)
+        try:
+            key, lower = _names[name]
+        except KeyError:
+            key, lower = _learn(name)
         value = value.rstrip()
         headers.append((lower, value))
         if key is None:

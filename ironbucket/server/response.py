@@ -17,7 +17,7 @@ from ironbucket import errors
 from ironbucket.server import answers
 from ironbucket.server.body import Pace, RequestBody
 from ironbucket.server.request import Request
-from ironbucket.server.sendfile import Abort, Sender, read_extents
+from ironbucket.server.sendfile import Abort, Sender, read_cached, read_extents
 
 if TYPE_CHECKING:
     from ironbucket.server.connection import Connection
@@ -109,7 +109,7 @@ class Exchange:
         """Send what the application returned."""
         conn = self.conn
         try:
-            if type(result) in (list, tuple) or hasattr(result, "extents"):
+            if type(result) in (list, tuple) or hasattr(result, "extents") or (self.status and self._bodiless()):
                 self.keep_alive = self.body.settle() and self.keep_alive
             data = self._whole(result, wait=True)
             if data is None:
@@ -153,7 +153,7 @@ class Exchange:
             if not bodiless:
                 if size is None or size > self.conn.limits.inline_body:
                     return None
-                body = read_extents(extents, wait=wait)
+                body = read_extents(extents) if wait or len(extents) != 1 else read_cached(*extents[0])
                 if body is None:
                     return None
         if not self.status:
@@ -198,15 +198,17 @@ class Exchange:
             self.keep_alive = False  # the end of the connection is the end of the body
         data = self._encode(head, None, "Transfer-Encoding: chunked\r\n" if chunked else "")
         self.head_sent = True
+        sock = self.conn.sock
+        sock.settimeout(self.conn.limits.send_timeout)
         if self._bodiless():
-            self.conn.sock.sendall(data)
-            return
-        self._send_pieces(data, chain((first,), pieces), chunked, head.length)
+            sock.sendall(data)
+        else:
+            self._send_pieces(data, chain((first,), pieces), chunked, head.length)
+        sock.settimeout(0)  # as the loop needs it
 
     def _send_pieces(self, data: bytes, pieces: Iterator[bytes], chunked: bool, length: int | None) -> None:
         sock = self.conn.sock
         pace = Pace(self.conn.limits)
-        sock.settimeout(self.conn.limits.send_timeout)
         for piece in pieces:
             if piece:
                 self.bytes_out += len(piece)
@@ -223,7 +225,6 @@ class Exchange:
             raise Abort("the body is shorter than its Content-Length")
         if chunked:
             sock.sendall(b"0\r\n\r\n")
-        sock.settimeout(0)
 
     def failure(self, error: BaseException) -> bytes:
         """The answer to a request whose application failed."""

@@ -50,37 +50,28 @@ class FileBody:
                 position += len(piece)
 
 
-def read_extents(extents: Sequence[Extent], *, wait: bool) -> bytes | bytearray | None:
-    """The bytes of small extents. None when reading them would wait for the disk and `wait` is false. Raises Abort."""
-    if len(extents) == 1 and not wait:
-        fd, offset, count = extents[0]
-        return _read_cached(descriptor(fd), offset, count)
+def read_extents(extents: Sequence[Extent]) -> bytes:
+    """The bytes of small extents. Raises Abort."""
     pieces = []
     for fd, offset, count in extents:
-        fd = descriptor(fd)
-        piece = os.pread(fd, count, offset) if wait else _read_cached(fd, offset, count)
-        if piece is None:
-            return None
+        piece = os.pread(descriptor(fd), count, offset)
         if len(piece) != count:
             raise Abort("a file is shorter than its extent")
         pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return b"".join(pieces)
 
 
-def _read_cached(fd: int, offset: int, count: int) -> bytes | bytearray | None:
+def read_cached(fd: int, offset: int, count: int) -> bytes | bytearray | None:
+    """The bytes of a small extent; None when reading them would wait for the disk. Raises Abort."""
     buffer = bytearray(count)
     try:
-        done = os.preadv(fd, [buffer], offset, _NOWAIT)
+        if os.preadv(fd, (buffer,), offset, _NOWAIT) == count:
+            return buffer
     except BlockingIOError:
         return None
     except OSError:  # a file system that does not know the flag
-        done = -1
-    if done == count:
-        return buffer
-    piece = os.pread(fd, count, offset)  # the end of the file, or the end of what is cached
-    if len(piece) != count:
-        raise Abort("a file is shorter than its extent")
-    return piece
+        return read_extents([(fd, offset, count)])
+    return read_extents([(fd, offset, count)])  # the end of the file, or the end of what is cached
 
 
 class Sender:

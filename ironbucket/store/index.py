@@ -9,6 +9,7 @@ log replays from the position that the same commit recorded (table `streams`). R
     streams    how far each log has been applied
     conflicts  writes that lost to a concurrent one;  superseded: replaced versions that have not arrived yet
     garbage    payloads that nothing refers to any more, and since when
+    usage      how much each bucket holds
 
 Without a log (WAL_ENABLED=false) the index is the only record, and synchronous=FULL.
 """
@@ -23,8 +24,9 @@ from collections.abc import Iterator
 
 from ironbucket import failpoints, fsutil
 from ironbucket.errors import IronBucketError, ServiceUnavailable, StorageFull
+from ironbucket.store import usage
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -97,7 +99,13 @@ class Index:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, SCHEMA_VERSION):
+        if version == 1:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(usage.TABLE)
+            connection.execute(usage.COUNT)
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        elif version not in (0, SCHEMA_VERSION):
             raise IronBucketError(
                 f"{self.path}: index of version {version}, this program reads {SCHEMA_VERSION}. "
                 "Run 'ironbucket recover' to rebuild it from the log."
@@ -107,6 +115,7 @@ class Index:
             for statement in _SCHEMA.split(";\n"):
                 if statement.strip():
                     connection.execute(statement)
+            connection.execute(usage.TABLE)
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.execute("COMMIT")
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ironbucket.clock import Stamp
+from ironbucket.store import usage
 from ironbucket.store.index import Index
 from ironbucket.store.model import Kind, Version
 
@@ -37,14 +38,14 @@ def decode_key(key: bytes) -> str:
     return key.decode("utf-8", "surrogatepass")
 
 
-def get(index: Index, connection: sqlite3.Connection, bucket: str, key: str) -> Version | None:
-    """The current live version of a key: one look-up."""
+def get(index: Index, connection: sqlite3.Connection, bucket: str, key: str) -> tuple[Version, bool] | None:
+    """The current live version of a key, and whether its bucket has any configuration: one look-up."""
     row = connection.execute(
-        "SELECT o.version, o.is_null, o.ms, o.logical, o.origin, o.sequence, o.size, o.etag, o.attributes"
-        " FROM buckets b JOIN objects o ON o.bucket = b.id AND o.key = ? WHERE b.name = ?",
+        "SELECT o.version, o.is_null, o.ms, o.logical, o.origin, o.sequence, o.size, o.etag, o.attributes,"
+        " b.configuration <> '[]' FROM buckets b JOIN objects o ON o.bucket = b.id AND o.key = ? WHERE b.name = ?",
         (encode_key(key), bucket),
     ).fetchone()
-    return to_version(index, connection, bucket, key, row, Kind.OBJECT) if row else None
+    return (to_version(index, connection, bucket, key, row, Kind.OBJECT), row[9] != 0) if row else None
 
 
 def load(index: Index, connection: sqlite3.Connection, number: int, bucket: str, key: str) -> State:
@@ -73,6 +74,7 @@ def save(connection: sqlite3.Connection, number: int, key: str, old: State, new:
         connection.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (number, name))
     before = {one.version: one for one in old if one is not was}
     after = {one.version: one for one in new if one is not now}
+    usage.change(connection, number, old, new)
     for version in before.keys() - after.keys():
         connection.execute("DELETE FROM history WHERE bucket = ? AND key = ? AND version = ?", (number, name, version))
     for version, entry in after.items():

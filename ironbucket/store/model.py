@@ -39,6 +39,10 @@ class Version:
     attributes: Json = field(default_factory=dict)
     is_latest: bool = True
     sequence: int = 0  # of the record that made it, in the log of stamp.node and stamp.epoch
+    #: what a reader is told besides, which depends on the bucket: whether it names null versions (it has versioning, on
+    #: or suspended), and when a rule of its lifecycle removes this one: (Unix milliseconds, the rule's id)
+    null_named: bool = field(default=False, compare=False)
+    expires: tuple[int, str] | None = field(default=None, compare=False)
 
     @property
     def version_id(self) -> str:
@@ -83,6 +87,11 @@ class Version:
         return int(self.attributes.get("parts", 0))
 
     @property
+    def modified_ms(self) -> int:
+        """When it was made: its stamp, but for a marker that an expiration put behind the version that it saw."""
+        return int(self.attributes.get("made", self.stamp.ms))
+
+    @property
     def tags(self) -> Mapping[str, str]:
         return dict(self.attributes.get("tags", {}))
 
@@ -98,8 +107,13 @@ class Bucket:
 
     @property
     def versioning(self) -> str:
-        """ "", "Enabled" or "Suspended"."""
-        return str(self.configuration.get("versioning", ""))
+        """ "", "Enabled" or "Suspended". An object lock needs versions: what two nodes set at once cannot undo that."""
+        return "Enabled" if self.locks else str(self.configuration.get("versioning", ""))
+
+    @property
+    def locks(self) -> bool:
+        """Whether versions in it can be locked. Once true it stays so."""
+        return bool(self.configuration.get("object-lock"))
 
 
 @dataclass(frozen=True, slots=True)

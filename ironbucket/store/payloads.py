@@ -12,6 +12,7 @@ import contextlib
 import errno
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
@@ -22,14 +23,18 @@ from ironbucket.store.paths import LONG_KEYS, STAGING, UPLOADS, Layout, is_long,
 from ironbucket.store.receive import Received, Source, receive
 
 MANIFEST = "manifest.json"
+#: how the name of a payload ends that is arriving from a peer
+PART = ".part"
+#: seconds for which such a file is kept over restarts, so that the transfer can be resumed
+_RESUMABLE = 86_400.0
 
 
 class Payload:
     """An open payload or a range of it: what a GET sends.
 
-    `extents` are (file, offset, count), in order. The first file is an open descriptor, so that a missing payload is
-    noticed before an answer has begun; the others are opened by their `fileno()` when their turn comes, each closing
-    the one before, so that an object of ten thousand parts needs one descriptor.
+    `extents` are (file, offset, count), in order. The first file is opened at once, so that a missing payload is
+    noticed before an answer has begun. A payload of several files opens each by its `fileno()` when its turn comes, and
+    closes the one before, so that an object of ten thousand parts needs one descriptor.
     """
 
     def __init__(self, pieces: list[tuple[str, int, int, int]]) -> None:
@@ -39,7 +44,12 @@ class Payload:
         self.size = sum(count for _, _, _, count in pieces)
         self.extents: list[tuple[int | _Part, int, int]] = []
         for path, size, offset, count in pieces:
-            self.extents.append((_Part(self, path, size) if self.extents else self.open(path, size), offset, count))
+            # one file is its descriptor; of several each is asked for it anew, since the others' turn closes it
+            self.extents.append((_Part(self, path, size), offset, count))
+        if pieces:
+            fd = self.open(*pieces[0][:2])
+            if len(pieces) == 1:
+                self.extents = [(fd, *pieces[0][2:])]
 
     def open(self, path: str, size: int) -> int:
         """Go on to the file at `path`. Raises PayloadMissing, PayloadDamaged (not `size` bytes long)."""
@@ -163,6 +173,11 @@ class Payloads:
         for path in (self.layout.staging(bucket), self.layout.uploads(bucket)):
             fsutil.make_directory(path)
 
+    def prepare_key(self, bucket: str, key: str) -> None:
+        """Keep the whole of a key that is too long for a file name, durably."""
+        if is_long(key):
+            self._prepare(bucket, key)
+
     def _prepare(self, bucket: str, key: str) -> None:
         fsutil.make_directory(self.layout.staging(bucket))
         if is_long(key):
@@ -253,6 +268,8 @@ class Payloads:
             staging = self.layout.staging(bucket)
             for name in _names(staging):
                 path = os.path.join(staging, name)
+                if _is_arriving(path):
+                    continue
                 parsed = self.parse(bucket, name)
                 if parsed and wanted(bucket, *parsed):
                     settled += self.settle(bucket, *parsed) is not None
@@ -322,6 +339,11 @@ def write_manifest(directory: str, parts: Iterable[Part]) -> None:
         ]
     }
     fsutil.replace_file(os.path.join(directory, MANIFEST), json.dumps(document, separators=(",", ":")).encode())
+
+
+def _is_arriving(path: str) -> bool:
+    """Whether a peer may still send the rest of this file. It is compared with its ETag when it is whole."""
+    return path.endswith(PART) and os.stat(path).st_mtime > time.time() - _RESUMABLE
 
 
 def _tidy_upload(directory: str) -> int:

@@ -24,8 +24,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 WRITERS = 4
-#: bytes; the last ones take nginx's streaming path and several parts
-SIZES = (0, 1, 1000, 20_000, 300_000, 1_500_000)
+#: bytes, most of them small; the largest take nginx's streaming path
+SIZES = (0, 1, *[1000] * 8, *[20_000] * 8, 300_000, 1_500_000)
 
 
 def connect(endpoint: str, attempts: int = 10):
@@ -80,7 +80,11 @@ def smoke(endpoint: str) -> None:
     parts = []
     for number in (1, 2, 3):
         part = s3.upload_part(
-            Bucket=bucket, Key="large", UploadId=upload, PartNumber=number, Body=large[(number - 1) * (5 << 20) :][: 5 << 20]
+            Bucket=bucket,
+            Key="large",
+            UploadId=upload,
+            PartNumber=number,
+            Body=large[(number - 1) * (5 << 20) :][: 5 << 20],
         )
         parts.append({"PartNumber": number, "ETag": part["ETag"]})
     s3.complete_multipart_upload(Bucket=bucket, Key="large", UploadId=upload, MultipartUpload={"Parts": parts})
@@ -99,7 +103,7 @@ class Load:
     def __init__(self, endpoint: str, ledger: str) -> None:
         self.s3 = connect(endpoint)
         self.bucket = "load-" + os.path.basename(ledger).split(".")[0]
-        self.ledger = open(ledger, "w", encoding="utf-8", buffering=1)
+        self.ledger = open(ledger, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - `run` closes it
         self.lock = threading.Lock()
         self.stop = threading.Event()
         self.failed = 0
@@ -124,7 +128,7 @@ class Load:
             self.note(operation, key, size)
 
     def write(self, number: int) -> None:
-        """Each key is written once, and perhaps deleted later by the same writer: what must be there is never in doubt."""
+        """Each key is written once, and perhaps deleted by the same writer: what must be there is never in doubt."""
         choose = random.Random(number)
         written: list[str] = []
         count = 0
@@ -137,7 +141,7 @@ class Load:
                 self.attempt("DELETE", written.pop(choose.randrange(len(written))))
             if count % 25 == 0:
                 self.attempt("LIST", f"writer-{number}/")
-            self.stop.wait(0.02)
+            self.stop.wait(0.05)
 
     def run(self) -> int:
         signal.signal(signal.SIGTERM, lambda *_: self.stop.set())
@@ -152,44 +156,59 @@ class Load:
         return 1 if self.failed else 0
 
 
-def check(endpoint: str, ledgers: list[str]) -> int:
-    """Compare what is stored with what was acknowledged. A change that failed may have happened or not."""
-    s3 = connect(endpoint, attempts=3)
-    wrong, counted, doubtful = [], 0, 0
-    for ledger in ledgers:
-        acknowledged: dict[tuple[str, str], int | None] = {}
-        unsure: set[tuple[str, str]] = set()
+class Account:
+    """What a ledger says: place -> size, or None where it was deleted; and places where a change failed."""
+
+    def __init__(self, ledger: str) -> None:
+        self.acknowledged: dict[tuple[str, str], int | None] = {}
+        self.unsure: set[tuple[str, str]] = set()
+        self.failed = 0
         with open(ledger, encoding="utf-8") as file:
             for entry in map(json.loads, file):
                 place = (entry["bucket"], entry["key"])
                 if entry["operation"] not in {"PUT", "DELETE"}:
                     continue
-                if "error" in entry:
-                    unsure.add(place)
-                    doubtful += 1
+                if "error" in entry:  # it may have happened or not
+                    self.unsure.add(place)
+                    self.failed += 1
                 else:
-                    acknowledged[place] = entry["size"] if entry["operation"] == "PUT" else None
-        stored = {}
-        for bucket in {bucket for bucket, _ in acknowledged}:
+                    self.acknowledged[place] = entry["size"] if entry["operation"] == "PUT" else None
+
+    def stored(self, s3) -> dict[tuple[str, str], str]:
+        """Place -> ETag of everything in the ledger's buckets."""
+        found = {}
+        for bucket in {bucket for bucket, _ in self.acknowledged}:
             for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-                stored |= {(bucket, entry["Key"]): entry for entry in page.get("Contents", [])}
-        for place, size in acknowledged.items():
-            if place in unsure:
-                continue
-            counted += 1
-            entry = stored.get(place)
-            if size is None and entry is not None:
-                wrong.append(f"{place}: was deleted, and is there")
-            elif size is not None and entry is None:
-                wrong.append(f"{place}: was acknowledged, and is not there")
-            elif size is not None and entry["ETag"].strip('"') != hashlib.md5(content(place[1], size)).hexdigest():
-                wrong.append(f"{place}: is there with other contents")
-        wrong += [f"{place}: is there, and nobody wrote it" for place in stored.keys() - acknowledged.keys() - unsure]
-        for place in random.Random(0).sample(sorted(stored.keys() - unsure), min(40, len(stored))):
-            body = s3.get_object(Bucket=place[0], Key=place[1])["Body"].read()
-            if body != content(place[1], acknowledged[place] or 0):
-                wrong.append(f"{place}: reads back as something else")
-    print(json.dumps({"changes": counted, "not_acknowledged": doubtful, "wrong": wrong[:20], "wrong_count": len(wrong)}))
+                found |= {(bucket, entry["Key"]): entry["ETag"].strip('"') for entry in page.get("Contents", [])}
+        return found
+
+    def compare(self, s3) -> list[str]:
+        """What is wrong: sentences."""
+        stored = self.stored(s3)
+        sure = self.acknowledged.keys() - self.unsure
+        wanted = {place for place in sure if self.acknowledged[place] is not None}
+        wrong = [f"{place}: was acknowledged, and is not there" for place in wanted - stored.keys()]
+        wrong += [f"{place}: was deleted, and is there" for place in (sure - wanted) & stored.keys()]
+        wrong += [f"{place}: nobody wrote it" for place in stored.keys() - self.acknowledged.keys() - self.unsure]
+        for place in wanted & stored.keys():
+            if stored[place] != hashlib.md5(content(place[1], self.acknowledged[place] or 0)).hexdigest():
+                wrong.append(f"{place}: has other contents")
+        some = sorted(wanted & stored.keys())
+        for bucket, key in random.Random(0).sample(some, min(40, len(some))):
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            if body != content(key, self.acknowledged[bucket, key] or 0):
+                wrong.append(f"{bucket}/{key}: reads back as something else")
+        return wrong
+
+
+def check(endpoint: str, ledgers: list[str]) -> int:
+    """Compare what is stored with what was acknowledged."""
+    s3 = connect(endpoint, attempts=3)
+    accounts = [Account(ledger) for ledger in ledgers]
+    wrong = [sentence for account in accounts for sentence in account.compare(s3)]
+    changes = sum(len(account.acknowledged) for account in accounts)
+    failed = sum(account.failed for account in accounts)
+    print(json.dumps({"changes": changes, "not_acknowledged": failed, "wrong": wrong[:20], "wrong_count": len(wrong)}))
     return 1 if wrong else 0
 
 

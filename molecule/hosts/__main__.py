@@ -47,7 +47,7 @@ def _rm(settings: Settings, arguments: argparse.Namespace) -> None:
 
 def _ls(settings: Settings, _: argparse.Namespace) -> None:
     for machine in _machines(settings):
-        print(machine.name, machine.address, "on" if machine.running else "off")  # noqa: T201 - a command line prints
+        print(machine.name, machine.address, "on" if machine.running else "off")
 
 
 def _purge(settings: Settings, _: argparse.Namespace) -> None:
@@ -73,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="molecule/lab", usage=__doc__, add_help=False)
     commands = top.add_subparsers(required=True)
 
-    def command(name: str, run: Callable[[Settings, argparse.Namespace], object], *names: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[Settings, argparse.Namespace], object], *names: str
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name)
         sub.set_defaults(run=run)
         for argument in names:
@@ -108,7 +110,7 @@ def main(argv: list[str]) -> int:
             raise LabError(f"not installed: {', '.join(missing)} (molecule/prepare installs them)")
         arguments.run(Settings.from_environment(), arguments)
     except LabError as error:
-        print(f"lab: {error}", file=sys.stderr)  # noqa: T201
+        print(f"lab: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -23,7 +23,12 @@ DOWNLOADED = ("nginx", "keepalived")
 #: Python packages of the S3 client, in /opt/client
 CLIENT = ("boto3",)
 
-_MASKED = ("console-getty.service", "apt-daily.timer", "apt-daily-upgrade.timer", "systemd-networkd-wait-online.service")
+_MASKED = (
+    "console-getty.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "systemd-networkd-wait-online.service",
+)
 
 
 def path(settings: Settings) -> Path:
@@ -52,11 +57,9 @@ def make(settings: Settings) -> Path:
 
 
 def _bootstrap(settings: Settings, base: Path, log: object) -> None:
-    _run(
-        ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={INSTALLED}", settings.suite, base]
-        + [settings.mirror or own_mirror(settings.suite)],
-        log,
-    )
+    mirror = settings.mirror or own_mirror(settings.suite)
+    options = ["--mode=root", "--variant=minbase", f"--include={INSTALLED}"]
+    _run(["mmdebstrap", *options, settings.suite, base, mirror], log)
 
 
 def own_mirror(suite: str) -> str:
@@ -85,10 +88,10 @@ def _add_packages(settings: Settings, base: Path, log: object) -> None:
 
 
 def _add_client(base: Path, log: object) -> None:
-    """The packages are fetched outside, where the index is configured, and installed inside."""
+    """The packages are fetched outside, by the first python3 on PATH that has pip, and installed inside."""
     wheels = base / "root/wheels"
     _run(
-        ["/usr/bin/python3", "-m", "pip", "download", "-q", "--only-binary=:all:", "--dest", wheels, *CLIENT],
+        ["python3", "-m", "pip", "download", "-q", "--only-binary=:all:", "--dest", wheels, *CLIENT],
         log,
     )
     _inside(base, ["/usr/bin/python3", "-m", "venv", "/opt/client"], log)
@@ -97,7 +100,11 @@ def _add_client(base: Path, log: object) -> None:
 
 
 def _add_access(settings: Settings, base: Path, log: object) -> None:
-    for made_by_each_host in [*base.glob("etc/ssh/ssh_host_*"), base / "etc/hostname", base / "var/lib/dbus/machine-id"]:
+    for made_by_each_host in [
+        *base.glob("etc/ssh/ssh_host_*"),
+        base / "etc/hostname",
+        base / "var/lib/dbus/machine-id",
+    ]:
         made_by_each_host.unlink(missing_ok=True)
     (base / "etc/machine-id").write_text("")
     _inside(base, ["systemctl", "-q", "enable", "systemd-networkd"], log)
@@ -124,7 +131,11 @@ def _run(command: list[object], log: object) -> None:
 def _inside(base: Path, command: list[str], log: object) -> None:
     """Run `command` in the base, with a /proc of its own that ends with it."""
     chroot = 'mount -t proc proc "$0/proc"; exec chroot "$0" "$@"'
-    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+    environment = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+    }
     proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     subprocess.run(
         ["unshare", "--mount", "--pid", "--fork", "--propagation", "private", "sh", "-c", chroot, str(base), *command],

@@ -84,6 +84,8 @@ class Machine:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", hostname, "-f", key], check=True)
         with open(self.settings.known_hosts, "a", encoding="ascii") as known:
             known.write(f"{address} {' '.join(key.with_suffix('.pub').read_text().split()[:2])}\n")
+        for connection in self.settings.directory.glob("ssh-*"):  # kept open to a former host of this address
+            connection.unlink(missing_ok=True)
         if disk:
             self._make_disk(disk)
         self.start()
@@ -102,7 +104,17 @@ class Machine:
             return
         with open(self.directory / "console.log", "ab") as console:
             supervisor = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", sys.executable, "-m", "hosts", "supervise", self.name],
+                [
+                    "unshare",
+                    "--mount",
+                    "--propagation",
+                    "private",
+                    sys.executable,
+                    "-m",
+                    "hosts",
+                    "supervise",
+                    self.name,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -155,7 +167,12 @@ class Machine:
 
     def shell(self, command: list[str]) -> int:
         """Run a command in the host without its network; returns the exit status."""
-        environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"}
+        environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/root",
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+        }
         enter = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--"]
         return subprocess.run([*enter, *(command or ["bash"])], env=environment).returncode
 
@@ -188,12 +205,14 @@ class Machine:
                 (group / "cgroup.procs").write_text(str(os.getpid()))
 
         hostname = (self.directory / "hostname").read_text()
+        identity = [f"--directory={root}", f"--machine={self.name}", f"--hostname={hostname}"]
+        # nothing of this machine's: no machined, no journal, no resolver, no time zone, no files of settings
+        alone = ["--register=no", "--keep-unit", "--link-journal=no", "--resolv-conf=off", "--timezone=off"]
+        # IPAddressAllow= in units is a BPF program
+        allowed = ["--capability=CAP_BPF,CAP_PERFMON", "--system-call-filter=bpf"]
+        network_and_console = [f"--network-bridge={self.settings.bridge}", "--console=read-only", "--settings=no"]
         nspawn = subprocess.Popen(
-            ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", f"--machine={self.name}"]
-            + [f"--hostname={hostname}", f"--network-bridge={self.settings.bridge}", "--register=no", "--keep-unit"]
-            + ["--console=read-only", "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--settings=no"]
-            # IPAddressAllow= in units is a BPF program
-            + ["--capability=CAP_BPF,CAP_PERFMON", "--system-call-filter=bpf"],
+            ["systemd-nspawn", "--quiet", "--boot", *identity, *alone, *allowed, *network_and_console],
             stdin=subprocess.DEVNULL,
             env={"PATH": os.environ["PATH"], "TERM": "linux", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             preexec_fn=enter_cgroups,

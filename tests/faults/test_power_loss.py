@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.conftest import BUCKET, Consistent, make_bucket
+from tests.faults.conftest import BUCKET, Consistent, client_of, make_bucket, verify_log
 from tests.harness.disks import Disk
 from tests.harness.ledger import Ledger
-from tests.harness.load import Load
+from tests.harness.load import Load, check
 from tests.harness.process import NodeProcess
 
 pytestmark = pytest.mark.root
@@ -32,9 +32,7 @@ def test_everything_on_one_disk(
         with Load(client, BUCKET, ledger, sizes=(0, 100, 4096, 65536, 300_000)) as load:
             load.until_acknowledged(80)
             time.sleep(chance.random() / 5)
-            disk.cut_power()
-            node.kill()
-            load.stop()
+            load.cut_power(disk, node)
         disk.return_power()
         node.start()
         consistent(node, ledger)
@@ -42,9 +40,7 @@ def test_everything_on_one_disk(
 
 
 @pytest.mark.parametrize("lost", ["payloads", "log"])
-def test_one_of_two_disks(
-    disks: Callable[..., Disk], nodes: Callable[..., NodeProcess], consistent: Consistent, lost: str
-) -> None:
+def test_one_of_two_disks(disks: Callable[..., Disk], nodes: Callable[..., NodeProcess], lost: str) -> None:
     """Log and payloads on disks of their own, of which one forgets and the other does not."""
     payloads, log = disks("ext4", 400 * MIB), disks("ext4", 100 * MIB)
     node, ledger = nodes(storage=payloads.path / "s3", wal=log.path / "wal"), Ledger()
@@ -54,20 +50,18 @@ def test_one_of_two_disks(
     for _ in range(3):
         with Load(client, BUCKET, ledger, sizes=(100, 4096, 65536)) as load:
             load.until_acknowledged(80)
-            victim.cut_power()
-            node.kill()
-            load.stop()
+            load.cut_power(victim, node)
         victim.return_power()
         node.start()
-        consistent(node, ledger)
+        # a payload may be left over here: the log's file system can have reported a sync that its cut undid,
+        # which the other disk, still running, has acted upon
+        check(client_of(node), BUCKET, ledger)
+        verify_log(node)
     node.stop()
 
 
 def test_without_a_log(disks: Callable[..., Disk], nodes: Callable[..., NodeProcess]) -> None:
     """WAL_ENABLED=false still never loses an acknowledged write."""
-    from tests.faults.conftest import client_of
-    from tests.harness.load import check
-
     disk = disks("ext4", 400 * MIB)
     node, ledger = nodes(storage=disk.path / "s3", wal=disk.path / "wal", WAL_ENABLED="false"), Ledger()
     node.start()
@@ -75,9 +69,7 @@ def test_without_a_log(disks: Callable[..., Disk], nodes: Callable[..., NodeProc
     for _ in range(3):
         with Load(client, BUCKET, ledger, sizes=(100, 4096, 65536)) as load:
             load.until_acknowledged(60)
-            disk.cut_power()
-            node.kill()
-            load.stop()
+            load.cut_power(disk, node)
         disk.return_power()
         node.start()
         check(client_of(node), BUCKET, ledger)
@@ -88,8 +80,6 @@ def test_a_delayed_flush_loses_no_more_than_its_interval_and_nothing_else(
     disks: Callable[..., Disk], nodes: Callable[..., NodeProcess]
 ) -> None:
     """WAL_FLUSH_INTERVAL=1: what was acknowledged two seconds before is there, the log verifies."""
-    from tests.faults.conftest import client_of, verify_log
-
     disk = disks("ext4", 400 * MIB)
     node = nodes(storage=disk.path / "s3", wal=disk.path / "wal", WAL_FLUSH_INTERVAL=1)
     node.start()

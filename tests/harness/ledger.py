@@ -43,6 +43,12 @@ class Ledger:
         self.acknowledged = 0
         self.unanswered = 0
         self.refused: dict[str, int] = {}
+        self._dark = False
+
+    def dark(self, *, is_dark: bool) -> None:
+        """While dark no answer counts: after a power cut nobody receives one, but a simulated cut leaves the machine
+        running, and its file system may then report a sync as done that never was."""
+        self._dark = is_dark
 
     def _key(self, name: str) -> Key:
         with self._lock:
@@ -54,6 +60,9 @@ class Ledger:
 
     def answered(self, name: str, state: str) -> None:
         """The request was acknowledged: this is the state now, whatever came before."""
+        if self._dark:
+            self.lost(name)
+            return
         key = self._key(name)
         key.sure, key.maybe = state, []
         key.acknowledged += 1

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from urllib.parse import unquote
 
+from tests.harness.disks import Disk
 from tests.harness.ledger import ABSENT, Ledger, digest, payload
+from tests.harness.process import NodeProcess
 from tests.harness.raw import Answer, RawClient
 from tests.harness.signing import path_of, query_of
 
@@ -160,6 +162,14 @@ class Load:
             assert time.monotonic() < deadline, f"only {self.ledger.acknowledged} of {goal}: {self.ledger.refused}"
             self._raise()
             time.sleep(0.005)
+
+    def cut_power(self, disk: Disk, node: NodeProcess) -> None:
+        """The moment of the cut: whatever is answered from here on does not count."""
+        self.ledger.dark(is_dark=True)
+        disk.cut_power()
+        node.kill()
+        self.stop()
+        self.ledger.dark(is_dark=False)
 
     def stop(self) -> None:
         for writer in self.writers:

@@ -7,9 +7,10 @@ from __future__ import annotations
 import re
 
 _NODE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
-# What people type when a field must not be empty, without digits and signs around it.
-_WEAK = frozenset(
-    ["access", "accesskey", "admin", "aws", "awssecret", "bucket", "change", "changeit", "changeme", "cluster", "default", "demo", "example", "exampleexample", "foobar", "insecure", "ironbucket", "letmein", "minio", "minioadmin", "minioadminminioadmin", "mysecret", "mysecretkey", "none", "null", "passwd", "password", "qwerty", "qwertyuiop", "replace", "replaceme", "root", "s3", "s3cret", "secret", "secretkey", "secretsecret", "supersecret", "test", "testing", "testtest", "todo", "verysecret", "yoursecret", "yoursecretkey"]
+# What people type when a field must not be empty; also several of them, with digits and signs around and between.
+_WEAK = re.compile(
+    "(?:access|admin|aws|bucket|change|cluster|default|demo|example|foobar|insecure|iron|it|key|letmein|me|minio|my|"
+    "none|null|passwd|password|pass|qwerty|replace|root|s|secret|super|test|ing|the|this|todo|very|word|your|x|abc)*"
 )
 
 
@@ -22,13 +23,13 @@ def members(hosts, hostvars, excluded=()):
         if host in excluded or node_id in excluded:
             continue
         name = str(variables.get("node_address") or variables.get("ansible_host") or host)
-        bracketed = "[%s]" % name if ":" in name else name
+        bracketed = f"[{name}]" if ":" in name else name
         port = int(variables.get("node_port", 9000))
         found.append(
             {
                 "host": host,
                 "name": node_id,
-                "address": "%s:%d" % (bracketed, port),
+                "address": f"{bracketed}:{port}",
                 "drained": bool(variables.get("node_drained", False)),
             }
         )
@@ -47,15 +48,15 @@ def problems(nodes, host, peer_addresses, secrets):
         values = [node[key] for node in nodes]
         for value in sorted({value for value in values if values.count(value) > 1}):
             owners = ", ".join(node["host"] for node in nodes if node[key] == value)
-            found.append("%s %s is given to more than one node: %s" % (what, value, owners))
-    for node in nodes:
-        if not _NODE_ID.fullmatch(node["name"]):
-            found.append(
-                "node id '%s' (%s) must be 1 to 32 of a-z, 0-9 and '-', with a letter or a digit first and last; "
-                "set node_id" % (node["name"], node["host"])
-            )
+            found.append(f"{what} {value} is given to more than one node: {owners}")
+    found += [
+        f"node id '{node['name']}' ({node['host']}) must be 1 to 32 of a-z, 0-9 and '-', with a letter or a digit "
+        "first and last; set node_id"
+        for node in nodes
+        if not _NODE_ID.fullmatch(node["name"])
+    ]
     own = [node["address"] for node in nodes if node["host"] == host]
-    found += ["%s lists itself as a peer: %s" % (host, address) for address in peer_addresses if address in own]
+    found += [f"{host} lists itself as a peer: {address}" for address in peer_addresses if address in own]
     found += _secret_problems(secrets, clustered=bool(peer_addresses))
     return found
 
@@ -71,13 +72,13 @@ def _secret_problems(secrets, clustered):
         value = str(secrets.get(name) or "")
         word = re.sub(r"[^a-z]+", "", value.lower())
         if not value:
-            found.append("%s is not set: make one with 'openssl rand -hex 32' and keep it in a vault" % name)
+            found.append(f"{name} is not set: make one with 'openssl rand -hex 32' and keep it in a vault")
         elif len(value) < least:
-            found.append("%s is weak: it has %d characters and needs %d" % (name, len(value), least))
-        elif len(set(value)) < 8 or word in _WEAK:
-            found.append("%s is weak: make one with 'openssl rand -hex 32'" % name)
+            found.append(f"{name} is weak: it has {len(value)} characters and needs {least}")
+        elif len(set(value)) < 8 or (_WEAK.fullmatch(word) and len(word) > len(value) // 3):
+            found.append(f"{name} is weak: make one with 'openssl rand -hex 32'")
         elif value == secrets.get("node_access_key"):
-            found.append("%s is the same as node_access_key" % name)
+            found.append(f"{name} is the same as node_access_key")
     if "node_cluster_secret" in needed and secrets.get("node_cluster_secret") == secrets.get("node_secret_key"):
         found.append("node_cluster_secret is the same as node_secret_key: S3 clients could act as nodes")
     return found
@@ -111,12 +112,12 @@ def lacking(have, wanted):
         if mine is None:
             later = int(latest.get(head["node"], "0"), 16) > int(head["epoch"], 16)
             if head["sequence"] and not later:
-                found.append("%s has nothing of %s, epoch %s" % (have["node"], head["node"], head["epoch"]))
+                found.append(f"{have['node']} has nothing of {head['node']}, epoch {head['epoch']}")
         elif mine["sequence"] < head["sequence"]:
             missing = head["sequence"] - mine["sequence"]
-            found.append("%s lacks %d entries of %s" % (have["node"], missing, head["node"]))
+            found.append(f"{have['node']} lacks {missing} entries of {head['node']}")
         elif mine["sequence"] == head["sequence"] and mine["chain"] != head["chain"]:
-            found.append("%s and %s hold different logs of %s" % (have["node"], wanted["node"], head["node"]))
+            found.append(f"{have['node']} and {wanted['node']} hold different logs of {head['node']}")
     return found
 
 

@@ -12,14 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ironbucket.clock import Stamp
 from ironbucket.node.apply import Applied, Applier, advance_clock, stream_number
 from ironbucket.store import buckets
 from ironbucket.store.index import Index
 from ironbucket.store.paths import Layout
 from ironbucket.store.payloads import Payloads
 from ironbucket.wal.record import CREATE_BUCKET, DELETE, DELETE_BUCKET, DELETE_METADATA, PUT, UPDATE_METADATA, Record
-from tests.unit.node.test_merge import Writer, histories, interleave, seeds
+from tests.unit.node.test_merge import Writer, histories, interleave, place, seeds
 
 
 class Fresh:
@@ -63,7 +62,7 @@ def test_the_ledger_holds_what_is_not_current_and_replaced_by_nobody(chance: Ran
         for one in records
         if one.operation in (PUT, DELETE) and not one.attributes.get("versioned") and "removes" not in one.attributes
     ]
-    newest = max(null, key=lambda one: one.stamp, default=None)
+    newest = max(null, key=place, default=None)
     named = {one.attributes.get("replaced") for one in null}
     expected = sorted(one.version for one in null if one is not newest and one.version not in named)
     for _ in range(2):
@@ -156,7 +155,7 @@ def test_a_payload_is_settled_and_taken_back(tmp_path: Path) -> None:
 def test_the_clock_is_never_behind(stamps: list[tuple[int, int]]) -> None:
     with fresh() as node, node.index.transaction() as connection:
         for ms, logical in stamps:
-            advance_clock(connection, Stamp(ms, logical, "n"))
+            advance_clock(connection, (ms, logical))
         assert connection.execute("SELECT ms, logical FROM clock").fetchone() == max(stamps)
 
 

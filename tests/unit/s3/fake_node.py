@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ironbucket import checksums, errors
-from ironbucket.clock import Stamp
+from ironbucket.clock import Stamp, wall_ms
 from ironbucket.config import Settings
+from ironbucket.node import lifecycle, locks
 from ironbucket.node.body import Attributes, Conditions, Expected
 from ironbucket.store.model import Bucket, CommonPrefix, Kind, Page, Part, Upload, Version
 
@@ -118,12 +119,23 @@ class FakeNode:
         if wanted is not None and (current is None or current.stamp.ms // 1000 != wanted // 1000):
             raise errors.PreconditionFailed
 
+    def shown(self, version: Version) -> Version:
+        """With what its bucket has to say about it."""
+        bucket = self.bucket(version.bucket)
+        rules = bucket.configuration.get("lifecycle") or []
+        return replace(
+            version, null_named=bool(bucket.versioning), expires=lifecycle.expiry(rules, version) if rules else None
+        )
+
     def commit(self, bucket: str, key: str, data: bytes, etag: str, attributes: dict[str, Any]) -> Version:
         versioned = self.bucket(bucket).versioning == "Enabled"
+        if not versioned:
+            locks.check_overwriting(tuple(self.history.get((bucket, key), [])), wall_ms())
+        attributes = {**attributes, **locks.placed(self.bucket(bucket), attributes, wall_ms())}
         name = f"{next(self.names):026}"
         version = Version(bucket, key, name, not versioned, Kind.OBJECT, self.stamp(), len(data), etag, attributes)
         self.data[name] = data
-        return self.insert(version)
+        return self.shown(self.insert(version))
 
     def insert(self, version: Version) -> Version:
         versions = self.history.setdefault((version.bucket, version.key), [])
@@ -157,9 +169,12 @@ class Buckets:
         names = sorted(name for name in self.node.stored if name.startswith(prefix) and name > after)
         return [self.node.stored[name] for name in names[:limit]]
 
-    def configure(self, name: str, kind: str, value: Any) -> None:
+    def configure(self, name: str, kind: str, value: Any, check: Callable[[Bucket], None] = lambda _: None) -> None:
         bucket = self.node.bucket(name)
-        self.node.stored[name] = replace(bucket, configuration={**bucket.configuration, kind: value})
+        check(bucket)
+        kept = {known: old for known, old in bucket.configuration.items() if known != kind}
+        new = kept if value is None else {**kept, kind: value}
+        self.node.stored[name] = replace(bucket, configuration=new)
 
 
 class Objects:
@@ -188,14 +203,16 @@ class Objects:
             for version in versions:
                 if version.version_id == version_id:
                     if version.kind is Kind.DELETE_MARKER:
-                        raise errors.MethodNotAllowed(delete_marker="true", version_id=version_id)
-                    return version
+                        raise errors.MethodNotAllowed(
+                            delete_marker="true", version_id=version_id, last_modified_ms=str(version.stamp.ms)
+                        )
+                    return self.node.shown(version)
             raise errors.NoSuchVersion(Key=key, VersionId=version_id)
         if not versions:
             raise errors.NoSuchKey(Key=key)
         if versions[0].kind is Kind.DELETE_MARKER:
             raise errors.NoSuchKey(Key=key, delete_marker="true", version_id=versions[0].version_id)
-        return versions[0]
+        return self.node.shown(versions[0])
 
     def payload(self, version: Version, start: int = 0, length: int | None = None, *, may_wait: bool = True) -> Payload:
         data = self.node.data[version.version]
@@ -210,12 +227,16 @@ class Objects:
         key: str,
         version_id: str | None = None,
         conditions: Conditions = Conditions(),
+        *,
+        bypass: bool = False,
     ) -> Deleted:
         versioning = self.node.bucket(bucket).versioning
         self.node.check(bucket, key, conditions)
         versions = self.node.history.setdefault((bucket, key), [])
         if version_id is not None:
             gone = [version for version in versions if version.version_id == version_id]
+            for version in gone:
+                locks.check_removal(version, wall_ms(), bypass=bypass)
             versions[:] = [version for version in versions if version.version_id != version_id]
             if versions:
                 versions[0] = replace(versions[0], is_latest=True)
@@ -223,20 +244,21 @@ class Objects:
         if not versioning:
             versions.clear()
             return Deleted(None, False)
+        null = versioning == "Suspended"
         marker = Version(
-            bucket, key, f"{next(self.node.names):026}", False, Kind.DELETE_MARKER, self.node.stamp(), 0, ""
+            bucket, key, f"{next(self.node.names):026}", null, Kind.DELETE_MARKER, self.node.stamp(), 0, ""
         )
         self.node.insert(marker)
         return Deleted(marker.version_id, True)
 
     def delete_many(
-        self, bucket: str, entries: list[tuple[str, str | None, Conditions]]
+        self, bucket: str, entries: list[tuple[str, str | None, Conditions]], *, bypass: bool = False
     ) -> list[Deleted | errors.S3Error]:
         self.node.bucket(bucket)
         results: list[Deleted | errors.S3Error] = []
         for key, version_id, conditions in entries:
             try:
-                results.append(self.delete(bucket, key, version_id, conditions))
+                results.append(self.delete(bucket, key, version_id, conditions, bypass=bypass))
             except errors.S3Error as error:
                 results.append(error)
         return results
@@ -258,9 +280,13 @@ class Objects:
         described = {**describe(attributes), "checksums": sums}
         return self.node.commit(bucket, key, data, hashlib.md5(data).hexdigest(), described)
 
-    def update(self, bucket: str, key: str, version_id: str | None, kind: str, value: Any) -> Version:
+    def update(
+        self, bucket: str, key: str, version_id: str | None, kind: str, value: Any, *, bypass: bool = False
+    ) -> Version:
         version = self.get(bucket, key, version_id)
-        changed = replace(version, attributes={**version.attributes, kind: value or {}})
+        locks.check_update(self.node.bucket(bucket), version, kind, value, wall_ms(), bypass=bypass)
+        attributes = {known: old for known, old in version.attributes.items() if known != kind}
+        changed = replace(version, attributes=attributes if value is None else {**attributes, kind: value})
         versions = self.node.history[bucket, key]
         versions[versions.index(version)] = changed
         return changed
@@ -309,7 +335,7 @@ def places(keys: list[str], prefix: str, delimiter: str, after: str) -> Iterator
         end = key.find(delimiter, len(prefix)) if delimiter else -1
         return None if end < 0 else key[: end + len(delimiter)]
 
-    seen = after if after.startswith(prefix) and rolled(after) == after else None
+    seen = rolled(after) if after.startswith(prefix) else None
     for key in sorted(keys, key=str.encode):
         if not key.startswith(prefix) or key.encode() <= after.encode():
             continue
@@ -330,7 +356,9 @@ class Uploads:
     def create(
         self, bucket: str, key: str, attributes: Attributes, checksum_algorithm: str = "", checksum_type: str = ""
     ) -> Upload:
-        self.node.bucket(bucket)
+        found = self.node.bucket(bucket)
+        if attributes.extra.keys() & {"retention", "legal_hold"}:
+            locks.check_bucket(found)
         upload = Upload(
             bucket,
             key,
@@ -428,6 +456,10 @@ class Uploads:
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
         self.get(bucket, key, upload_id)
         del self.node.in_progress[upload_id]
+
+    def end_all(self, bucket: str) -> None:
+        for upload in [one for one in self.node.in_progress.values() if one.bucket == bucket]:
+            del self.node.in_progress[upload.upload_id]
 
     def list_parts(
         self, bucket: str, key: str, upload_id: str, after: int = 0, limit: int = 1000

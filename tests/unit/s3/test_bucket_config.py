@@ -57,7 +57,13 @@ def test_a_missing_bucket_has_no_configuration(client: Client, subresource: str)
     assert client("GET", "/nowhere", query={subresource: ""}).code == "NoSuchBucket"
 
 
-@pytest.mark.parametrize("subresource", [*(k for k in ABSENT if k not in BUILT), *EMPTY, *LISTS, "requestPayment"])
+UNBUILT = {*ABSENT, *EMPTY, *LISTS, "requestPayment"} - {
+    *("policyStatus", "tagging", "lifecycle", "object-lock", "versioning"),
+    *BUILT,
+}
+
+
+@pytest.mark.parametrize("subresource", sorted(UNBUILT))
 def test_setting_is_not_built(client: Client, bucket: str, subresource: str) -> None:
     answer = client("PUT", "/box", b"<Any/>", query={subresource: ""})
     assert (answer.status, answer.code) == (501, "NotImplemented")

@@ -78,9 +78,6 @@ def test_attributes(client: Client, key: str) -> None:
     assert client("GET", "/box/b", query={"attributes": ""}, headers=wanted).code == "NoSuchKey"
 
 
-def test_locks_are_not_there_and_not_built(client: Client, key: str) -> None:
-    for subresource in ("retention", "legal-hold"):
-        assert client("GET", key, query={subresource: ""}).code == "NoSuchObjectLockConfiguration"
-        assert client("PUT", key, b"<Any/>", query={subresource: ""}).code == "NotImplemented"
+def test_what_is_not_built(client: Client, key: str) -> None:
     assert client("GET", key, query={"torrent": ""}).code == "NotImplemented"
     assert client("POST", key, b"<Any/>", query={"restore": ""}).code == "NotImplemented"

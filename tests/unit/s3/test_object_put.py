@@ -142,7 +142,7 @@ def test_content_md5(client: Client, bucket: str) -> None:
         ({"x-amz-grant-read": "emailAddress=a@b"}, 400, "UnresolvableGrantByEmailAddress"),
         ({"x-amz-grant-read": "whoever"}, 400, "InvalidArgument"),
         ({"x-amz-server-side-encryption": "AES256"}, 501, "NotImplemented"),
-        ({"x-amz-object-lock-mode": "GOVERNANCE"}, 400, "InvalidRequest"),
+        ({"x-amz-object-lock-mode": "GOVERNANCE"}, 400, "InvalidArgument"),
         ({"x-amz-website-redirect-location": "elsewhere"}, 400, "InvalidArgument"),
         ({"x-amz-tagging": "a=1&a=2"}, 400, "InvalidArgument"),
         ({"x-amz-tagging": "a=%FF"}, 400, "InvalidArgument"),

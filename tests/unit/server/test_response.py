@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from ironbucket.server.connection import IDLE
+
 from .conftest import Running
 
 Serve = Callable[..., Running]
@@ -188,6 +190,37 @@ def test_the_application_may_close_the_connection(serve: Serve) -> None:
     client = serve(returning([b"x"], ("Connection", "close"))).client()
     assert client.get().headers["connection"] == "close"
     assert client.ended()
+
+
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content"])
+@pytest.mark.parametrize("late", [False, True])
+def test_the_loop_never_waits_on_a_socket_that_comes_back(serve: Serve, status: str, late: bool) -> None:
+    """After a body was read with a timeout and the answer was an iterator, others are served at once."""
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        def generate() -> Iterator[bytes]:
+            if late:
+                start_response(status, [])
+            yield b""
+
+        environ["wsgi.input"].read()
+        if not late:
+            start_response(status, [])
+        return generate()
+
+    running = serve(app)
+    client = running.client()
+    client.send(b"PUT /b/k HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\n")
+    time.sleep(0.05)  # so that the thread has to wait for the body
+    client.send(b"abc")
+    assert client.answer().status == int(status[:3])
+    [conn] = running.server.loop.connections.values()
+    deadline = time.monotonic() + 5
+    while conn.state != IDLE and time.monotonic() < deadline:  # the answer arrives before the connection is given back
+        time.sleep(0.005)
+    assert conn.sock.gettimeout() == 0
+    client.send(b"G")
+    assert running.client(timeout=5).get().status == int(status[:3])
 
 
 def test_write(serve: Serve) -> None:

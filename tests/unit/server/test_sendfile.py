@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ironbucket.server.sendfile import Abort, FileBody, read_extents
+from ironbucket.server.sendfile import Abort, FileBody, read_cached, read_extents
 
 from .conftest import Running
 
@@ -155,9 +155,11 @@ def test_file_body_as_an_iterator(tmp_path: Path) -> None:
         assert b"".join(FileBody([(fd, 1, 3), (fd, 8, 2)], lambda: None)) == b"12389"
         with pytest.raises(Abort):
             list(FileBody([(fd, 1, 30)], lambda: None))
-        for wait in (True, False):
-            assert read_extents([(fd, 1, 3)], wait=wait) == b"123"
-            with pytest.raises(Abort):
-                read_extents([(fd, 8, 3)], wait=wait)
+        assert read_extents([(fd, 1, 3), (fd, 8, 2)]) == b"12389"
+        assert read_cached(fd, 1, 3) in (b"123", None)
+        with pytest.raises(Abort):
+            read_extents([(fd, 8, 3)])
+        with pytest.raises(Abort):
+            read_cached(fd, 8, 3)
     finally:
         os.close(fd)
