@@ -24,6 +24,7 @@ from ironbucket.replication.forward import Forwarder
 from ironbucket.replication.receive import Receiver
 from ironbucket.s3 import users
 from ironbucket.s3.app import App, make_app
+from ironbucket.s3.credentials import Credentials
 from ironbucket.s3.users_watch import Watch
 from ironbucket.server import workers
 from ironbucket.server.notify import Notifier
@@ -90,11 +91,20 @@ class _Current:
         _configure_journal(self.settings)
         return waiting
 
+    def _credentials(self) -> Credentials:
+        """The keys for a worker that starts. A file of users that was damaged meanwhile must not keep it from serving
+        the account; the watch reads the file again as soon as it changes."""
+        try:
+            return users.credentials(self.settings)
+        except ConfigurationError as error:
+            _log.error("no user can sign in until this is mended: %s", error)
+            return Credentials.from_settings(self.settings)
+
     def start(self, number: int) -> workers.Application:
         """Worker `number`'s application, made after the fork."""
         node = Node.open(self.settings)
         watch = Watch(self.settings.users_file)
-        app = make_app(node, users.credentials(self.settings))
+        app = make_app(node, self._credentials())
         if number == 0:
             node.start_housekeeping(partial(cursor.seen, self.settings.state_path, self.settings.cluster_nodes))
 
