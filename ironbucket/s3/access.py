@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ironbucket.errors import InvalidArgument, InvalidTag, MethodNotAllowed, NoSuchBucket, NoSuchKey, NoSuchVersion
@@ -79,8 +80,8 @@ class Access:
         hops = request.headers.get("x-forwarded-for", "").split(",")
         while hops and self.is_proxy(address):
             hop = hops.pop().strip()
-            if not hop:
-                break
+            if not _is_address(hop):
+                break  # a proxy that hides its client: what is known is the proxy
             address = hop
         return address
 
@@ -89,6 +90,14 @@ class Access:
         if self.is_proxy(request.environ.get("REMOTE_ADDR", "")) and "x-forwarded-proto" in request.headers:
             return request.headers["x-forwarded-proto"].strip().lower() == "https"
         return bool(request.environ.get("wsgi.url_scheme") == "https")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Facts:

@@ -82,3 +82,14 @@ def test_without_a_file_it_says_what_to_set(
 ) -> None:
     assert cli.main(["user", "list"]) == 2
     assert "USERS_FILE" in capsys.readouterr().err
+
+
+def test_check_config_reads_the_file(path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "not there" in "\n".join(run("check-config", "--for", "any"))
+    run("user", "add", "alice")
+    assert "users.yml is" not in "\n".join(run("check-config", "--for", "any"))
+    path.chmod(0o644)
+    assert "chmod 600" in "\n".join(run("check-config", "--for", "any"))
+    path.write_text("users: [")
+    assert cli.main(["check-config", "--for", "any"]) == 2
+    assert "not valid YAML" in capsys.readouterr().out

@@ -286,3 +286,32 @@ def test_the_account_costs_no_look_up(client: Client, alice: Client, monkeypatch
 
     monkeypatch.setattr(client.app.access, "bucket", fail)
     assert client("GET", "/box/a").status == 200
+
+
+def test_a_hidden_client_is_the_proxy(client: Client, alice: Client) -> None:
+    client.app.access.trust(["127.0.0.1/32"])
+    grant(client, to_all("s3:GetObject", Condition={"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}))
+    assert client("GET", "/box/a", headers={"X-Forwarded-For": "unknown"}, signed=False).status == 403
+    assert client("GET", "/box/a", headers={"X-Forwarded-For": "1.2.3.4"}, signed=False).status == 200
+
+
+def test_an_upload_in_parts_keeps_its_acl(client: Client, alice: Client) -> None:
+    begun = client("POST", "/box/parts", query="uploads", headers={"x-amz-acl": "public-read"})
+    upload = {"uploadId": begun.text("UploadId") or ""}
+    etag = client("PUT", "/box/parts", b"1", query={**upload, "partNumber": "1"}).headers["etag"]
+    part = f"<Part><PartNumber>1</PartNumber><ETag>{etag.strip(chr(34))}</ETag></Part>"
+    whole = f"<CompleteMultipartUpload>{part}</CompleteMultipartUpload>".encode()
+    assert client("POST", "/box/parts", whole, query=upload).status == 200
+    assert client("GET", "/box/parts", signed=False).body == b"1"
+    assert client("PUT", "/box/copy", headers={"x-amz-copy-source": "box/parts"}).status == 200
+    assert client("GET", "/box/copy", signed=False).status == 403
+
+
+@pytest.mark.parametrize("text", ["policy", "cors", "acl", "publicAccessBlock", "ownershipControls"])
+@pytest.mark.parametrize("body", [b"", b"\x00", b"<", b"{", b"<!DOCTYPE a><a/>", b"<a>" * 40, b"[" * 3000])
+def test_nonsense_is_refused_and_changes_nothing(client: Client, bucket: str, text: str, body: bytes) -> None:
+    before = client("GET", "/box", query=text)
+    answer = client("PUT", "/box", body, query=text)
+    assert answer.status == 400, answer.body
+    after = client("GET", "/box", query=text)
+    assert (after.status, after.code) == (before.status, before.code)
