@@ -22,8 +22,9 @@ from ironbucket.replication.acknowledge import Acknowledger
 from ironbucket.replication.fetch import Fetcher
 from ironbucket.replication.forward import Forwarder
 from ironbucket.replication.receive import Receiver
+from ironbucket.s3 import users
 from ironbucket.s3.app import App, make_app
-from ironbucket.s3.credentials import Credentials
+from ironbucket.s3.users_watch import Watch
 from ironbucket.server import workers
 from ironbucket.server.notify import Notifier
 
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     _configure_journal(settings)
     for warning in loaded.warnings:
         _log.warning(warning)
+    users.credentials(settings)  # what is wrong with the file of users is better said once, before any worker starts
     current = _Current(settings, lambda: options.settings(arguments, SERVER_NEEDS))
     with running_alone(settings):
         with Progress() as progress:
@@ -91,16 +93,26 @@ class _Current:
     def start(self, number: int) -> workers.Application:
         """Worker `number`'s application, made after the fork."""
         node = Node.open(self.settings)
-        app = make_app(node, Credentials.from_settings(self.settings))
+        watch = Watch(self.settings.users_file)
+        app = make_app(node, users.credentials(self.settings))
         if number == 0:
             node.start_housekeeping(partial(cursor.seen, self.settings.state_path, self.settings.cluster_nodes))
+
+        def new_users() -> None:
+            app.config["credentials"] = users.credentials(self.settings)
+
+        watch.start(new_users)
 
         def reload() -> None:
             self.reload()
             _put_in_force(app, self.settings)
 
+        def close() -> None:
+            watch.close()
+            node.close()
+
         served = _with_replication(app, node) if self.settings.cluster_nodes else app
-        return workers.Application(app=served, check=lambda: _check(node), reload=reload, close=node.close)
+        return workers.Application(app=served, check=lambda: _check(node), reload=reload, close=close)
 
 
 def _with_replication(app: App, node: Node) -> Callable[..., Iterable[bytes] | None]:
@@ -130,7 +142,8 @@ def _with_replication(app: App, node: Node) -> Callable[..., Iterable[bytes] | N
 
 def _put_in_force(app: App, settings: Settings) -> None:
     """Every setting that is marked as reloadable and that a worker uses."""
-    app.config["credentials"] = Credentials.from_settings(settings)
+    app.config["credentials"] = users.credentials(settings)
+    app.access.trust(settings.trusted_proxies)
     app.__dict__.update(region=settings.region, domains=settings.domains)  # Bottle lets no attribute be set twice
 
 

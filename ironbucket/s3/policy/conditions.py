@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from ironbucket.s3.policy.glob import Lookup, Pattern, matches
+from ironbucket.s3.policy.glob import Lookup, Pattern, key_name, matches
 
 #: all values of a condition key (lower case) in the request; None when it has none
 Values = Callable[[str], Sequence[str] | None]
@@ -41,7 +41,7 @@ class Condition(NamedTuple):
 
     name: str  # as written: ForAnyValue:StringLikeIfExists
     operator: Operator | None  # None: Null
-    key: str  # lower case
+    key: str  # lower case, but for the name of a tag
     values: tuple[Pattern, ...]
     quantifier: str = ""  # "", ForAnyValue or ForAllValues
     if_exists: bool = False
@@ -210,9 +210,9 @@ def condition(name: str, key: str, values: Sequence[str], *, variables: bool) ->
     if rest == NULL and not quantifier:
         for value in values:
             _is_boolean(value)
-        return Condition(name, None, key.lower(), patterns)
+        return Condition(name, None, key_name(key), patterns)
     operator = OPERATORS[rest.removesuffix("IfExists")]
     for value in values:
         if "${" not in value:
             operator.check(value)
-    return Condition(name, operator, key.lower(), patterns, quantifier, rest.endswith("IfExists"))
+    return Condition(name, operator, key_name(key), patterns, quantifier, rest.endswith("IfExists"))

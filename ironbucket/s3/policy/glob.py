@@ -83,13 +83,19 @@ class Pattern:
                 filled.append(piece)
                 continue
             key, default = piece
-            value = key if key in _LITERALS else lookup(key.lower())
+            value = key if key in _LITERALS else lookup(key_name(key))
             if value is None:
                 value = default
             if value is None:
                 return None
             filled.append((value,))  # never a wildcard, whatever a user is called
         return filled
+
+
+def key_name(text: str) -> str:
+    """A condition key as it is looked up: in lower case, but for the name of a tag."""
+    name, slash, tag = text.partition("/")
+    return name.lower() + slash + tag
 
 
 def _split(text: str) -> list[str | tuple[str, str | None]]:
