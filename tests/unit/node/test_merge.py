@@ -38,7 +38,7 @@ class Writer:
     def learn(self, record: Record) -> None:
         self.state = merge(self.state, record).state
 
-    def write(self, action: str, ms: int, number: int, pick: int) -> None:  # noqa: C901 - a branch for each action
+    def write(self, action: str, ms: int, number: int, pick: int) -> None:
         version = f"V{number:03d}{self.name}"
         live = [one for one in self.state if one.kind in (Kind.OBJECT, Kind.DELETE_MARKER)]
         holder = next((one for one in self.state if one.null and one.kind is not Kind.PENDING), None)
