@@ -21,8 +21,16 @@ def links() -> list[Path]:
 
 def test_every_unit_and_template_is_linked_and_none_is_copied() -> None:
     linked = {path.resolve() for path in links()}
-    units = {path for path in (TOP / "systemd").rglob("*") if path.is_file() and path.name != "check"}
-    templates = {path for path in (TOP / "nginx").rglob("*") if path.is_file() and path.name != "render"}
+    units = {
+        path
+        for path in (TOP / "systemd").rglob("*")
+        if path.is_file() and path.name != "check" and path.suffix != ".pyc"
+    }
+    templates = {
+        path
+        for path in (TOP / "nginx").rglob("*")
+        if path.is_file() and path.name != "render" and path.suffix != ".pyc"
+    }
     assert linked == units | templates
 
 
