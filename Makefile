@@ -34,6 +34,7 @@ check: .venv/.check
 	$(if $(wildcard systemd/check),systemd/check)
 
 molecule: .venv/.ansible
+	molecule/prepare
 	$(BIN)/molecule test --all
 
 bench: .venv/.test

@@ -82,8 +82,23 @@ class S3Error(IronBucketError):
         return next((cls.__name__ for cls in type(self).__mro__ if S3Error in cls.__bases__), "S3Error")
 
 
+class AccessControlListNotSupported(S3Error):
+    """The bucket does not allow ACLs"""
+
+
 class AccessDenied(S3Error):
     """Access Denied"""
+
+
+class Anonymous(AccessDenied):
+    """Access Denied
+
+    The request carries no credentials: it may do what is allowed to everyone.
+    """
+
+
+class AccessForbidden(S3Error):
+    """CORSResponse: This CORS request is not allowed."""
 
 
 class AccountProblem(S3Error):
@@ -96,6 +111,10 @@ class AuthorizationHeaderMalformed(S3Error):
 
 class AuthorizationQueryParametersError(S3Error):
     """The authorization query parameters that you provided are not valid."""
+
+
+class BadRequest(S3Error):
+    """An error occurred when parsing the HTTP request."""
 
 
 class BadDigest(S3Error):
@@ -150,6 +169,10 @@ class InvalidArgument(S3Error):
     """Invalid Argument"""
 
 
+class InvalidBucketAclWithObjectOwnership(S3Error):
+    """Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"""
+
+
 class InvalidBucketName(S3Error):
     """The specified bucket is not valid."""
 
@@ -187,6 +210,10 @@ class InvalidPartNumber(S3Error):
 
 class InvalidPartOrder(S3Error):
     """The list of parts was not in ascending order. Parts must be ordered by part number."""
+
+
+class InvalidPolicyDocument(S3Error):
+    """The content of the form does not meet the conditions specified in the policy document."""
 
 
 class InvalidRange(S3Error):
@@ -394,6 +421,10 @@ class TooManyParts(S3Error):
 
 class UnexpectedContent(S3Error):
     """This request contains unsupported content."""
+
+
+class UnresolvableGrantByEmailAddress(S3Error):
+    """The e-mail address you provided does not match any account on record."""
 
 
 class XAmzContentChecksumMismatch(S3Error):

@@ -38,6 +38,7 @@ COMMANDS = (
     Command("scrub", "scrub", "read logs and payloads back and compare them with their checksums, a share each day"),
     Command("explain", "explain", "tell who wrote a key, when and where, what that replaced, and what lost to it"),
     Command("conflicts", "conflicts", "list the writes that lost to a concurrent one"),
+    Command("user", "user", "add, list and remove users, rotate their keys"),
     Command("lifecycle", "lifecycle", "expire what the buckets' lifecycle rules say is due, then exit"),
     Command("quota", "quota", "show, set or remove how much a bucket may hold"),
     Command("wal", "wal", "read the log: tail, show"),

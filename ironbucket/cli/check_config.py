@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 
 from ironbucket.cli import options
 from ironbucket.config import FIELDS, REPLICATOR_NEEDS, SERVER_NEEDS, Loaded
@@ -26,8 +27,28 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     loaded = options.inspected(arguments, _NEEDS[arguments.purpose])
+    _check_users(loaded)
     print(json.dumps(_document(loaded), indent=2) if arguments.json else _table(loaded))
     return ConfigurationError.exit_status if loaded.problems else 0
+
+
+def _check_users(loaded: Loaded) -> None:
+    """Add what is wrong with the file of users."""
+    path = loaded.settings.users_file
+    if not path:
+        return
+    from ironbucket.s3 import users
+
+    try:
+        users.load(path)
+        if os.stat(path).st_mode & 0o004:
+            loaded.warnings.append(f"{path} holds secrets and every user can read it: chmod 600 {path}")
+    except FileNotFoundError:
+        loaded.warnings.append(f"USERS_FILE={path} is not there: there are no users beside the account")
+    except OSError as error:
+        loaded.problems.append(f"USERS_FILE={path} cannot be read: {error.strerror}")
+    except ConfigurationError as error:
+        loaded.problems.append(error.message)
 
 
 def _document(loaded: Loaded) -> dict[str, object]:

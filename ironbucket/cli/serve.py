@@ -22,8 +22,10 @@ from ironbucket.replication.acknowledge import Acknowledger
 from ironbucket.replication.fetch import Fetcher
 from ironbucket.replication.forward import Forwarder
 from ironbucket.replication.receive import Receiver
+from ironbucket.s3 import users
 from ironbucket.s3.app import App, make_app
 from ironbucket.s3.credentials import Credentials
+from ironbucket.s3.users_watch import Watch
 from ironbucket.server import workers
 from ironbucket.server.notify import Notifier
 
@@ -44,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     _configure_journal(settings)
     for warning in loaded.warnings:
         _log.warning(warning)
+    users.credentials(settings)  # what is wrong with the file of users is better said once, before any worker starts
     current = _Current(settings, lambda: options.settings(arguments, SERVER_NEEDS))
     with running_alone(settings):
         with Progress() as progress:
@@ -88,26 +91,46 @@ class _Current:
         _configure_journal(self.settings)
         return waiting
 
+    def _credentials(self) -> Credentials:
+        """The keys for a worker that starts. A file of users that was damaged meanwhile must not keep it from serving
+        the account; the watch reads the file again as soon as it changes."""
+        try:
+            return users.credentials(self.settings)
+        except ConfigurationError as error:
+            _log.error("no user can sign in until this is mended: %s", error)
+            return Credentials.from_settings(self.settings)
+
     def start(self, number: int) -> workers.Application:
         """Worker `number`'s application, made after the fork."""
         node = Node.open(self.settings)
-        app = make_app(node, Credentials.from_settings(self.settings))
+        watch = Watch(self.settings.users_file)
+        app = make_app(node, self._credentials())
         if number == 0:
             node.start_housekeeping(partial(cursor.seen, self.settings.state_path, self.settings.cluster_nodes))
+
+        def new_users() -> None:
+            app.config["credentials"] = users.credentials(self.settings)
+
+        watch.start(new_users)
 
         def reload() -> None:
             self.reload()
             _put_in_force(app, self.settings)
 
+        def close() -> None:
+            watch.close()
+            node.close()
+
         served = _with_replication(app, node) if self.settings.cluster_nodes else app
-        return workers.Application(app=served, check=lambda: _check(node), reload=reload, close=node.close)
+        return workers.Application(app=served, check=lambda: _check(node), reload=reload, close=close)
 
 
 def _with_replication(app: App, node: Node) -> Callable[..., Iterable[bytes] | None]:
     """The S3 application of a node that has peers: it receives from them, reads from them, and waits for them."""
     settings = node.settings
     receiver, forwarder = Receiver(node), Forwarder(settings)
-    node.objects.elsewhere = Fetcher(settings)
+    fetcher = Fetcher(settings)
+    node.objects.elsewhere, node.buckets.elsewhere = fetcher, fetcher.bucket
     if settings.replication_ack != "local":
         node.committer.acknowledge = Acknowledger(settings, node).wait
 
@@ -129,7 +152,8 @@ def _with_replication(app: App, node: Node) -> Callable[..., Iterable[bytes] | N
 
 def _put_in_force(app: App, settings: Settings) -> None:
     """Every setting that is marked as reloadable and that a worker uses."""
-    app.config["credentials"] = Credentials.from_settings(settings)
+    app.config["credentials"] = users.credentials(settings)
+    app.access.trust(settings.trusted_proxies)
     app.__dict__.update(region=settings.region, domains=settings.domains)  # Bottle lets no attribute be set twice
 
 

@@ -58,6 +58,15 @@ class Settings:
         reloadable=True,
         from_file=True,
     )
+    users_file: str = _setting(
+        "", values.path, "YAML file of further users, their keys and policies; a change is in force at once", path=True
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (),
+        values.networks,
+        "comma-separated addresses and networks of the proxies whose X-Forwarded-* headers are believed",
+        reloadable=True,
+    )
     storage_path: str = _setting(
         "/var/lib/ironbucket/s3", values.path, "folder of the payloads and the index", path=True
     )

@@ -203,3 +203,16 @@ def addresses(value: str) -> tuple[str, ...]:
 def domains(value: str) -> str:
     """Comma-separated host names, without blanks and in lower case."""
     return ",".join(host(part.strip()) for part in value.split(",") if part.strip())
+
+
+def networks(value: str) -> tuple[str, ...]:
+    """Comma-separated addresses and networks in CIDR notation."""
+    from ipaddress import ip_network
+
+    found = []
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        try:
+            found.append(str(ip_network(part)))
+        except ValueError as error:
+            raise ValueError(f"'{part}' must be an address or a network such as 10.0.0.0/24: {error}") from None
+    return tuple(found)

@@ -21,6 +21,8 @@ class Buckets:
 
     def __init__(self, index: Index, committer: Committer) -> None:
         self._index, self._committer = index, committer
+        #: asks the peers for a bucket; set by whoever wires a cluster
+        self.elsewhere: Callable[[str], Bucket | None] | None = None
 
     def create(self, name: str, owner: str, configuration: Mapping[str, Any] | None = None) -> Bucket:
         """Idempotent for its owner, as in us-east-1. Raises BucketAlreadyExists."""
@@ -43,6 +45,26 @@ class Buckets:
         """Raises NoSuchBucket."""
         with index_errors():
             return existing(self._index.reader, name).bucket()
+
+    def accept(self, name: str) -> Bucket:
+        """The bucket that is to be written to. One that so far only a peer knows of is created here too.
+
+        Raises NoSuchBucket, also for a bucket that is known here to have been deleted since.
+        """
+        with index_errors():
+            row = buckets.load(self._index.reader, name)
+            if row is not None and buckets.exists(self._index.reader, row):
+                return row.bucket()
+        found = self.elsewhere(name) if self.elsewhere is not None else None
+        if found is None or (row is not None and found.created <= row.deleted):
+            raise NoSuchBucket(BucketName=name)
+        return self.create(name, found.owner, found.configuration)
+
+    def deleted_ms(self, name: str) -> int:
+        """The stamp of the newest deletion of a name, in milliseconds; 0 when it never was deleted."""
+        with index_errors():
+            row = buckets.load(self._index.reader, name)
+        return row.deleted.ms if row is not None else 0
 
     def number(self, name: str) -> int:
         """The row number of an existing bucket. Raises NoSuchBucket."""

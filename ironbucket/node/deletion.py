@@ -86,13 +86,17 @@ def remove(
 
 def expire(transaction: Transaction, row: BucketRow, state: keys.State, current: Version) -> None:
     """Delete a key because its current version has expired. Raises AccessDenied when that is locked and would go."""
-    stamp, versioning = current.stamp, row.bucket().versioning
-    attributes: dict[str, Any] = {"version": new_version(), "as_of": [stamp.ms, stamp.logical]}
-    if versioning != "Enabled":
+    versioning = row.bucket().versioning
+    if not versioning:
+        remove(transaction, row, current, expired=True)
+        return
+    attributes: dict[str, Any] = {"version": new_version(), "marker": True, "made": wall_ms()}
+    seen = current.stamp
+    if versioning == "Enabled":
+        attributes["versioned"] = True
+    else:
         locks.check_overwriting(state, wall_ms())
         attributes |= replaced(state)
-    else:
-        attributes["versioned"] = True
-    if versioning:
-        attributes |= {"marker": True, "made": wall_ms()}
-    transaction.record(DELETE, row.name, current.key, attributes=attributes)
+        # the null version that it replaces may have been deleted after the current version was made
+        seen = max([seen, *(one.stamp for one in state if one.null and one.kind is not Kind.PENDING)])
+    transaction.record(DELETE, row.name, current.key, attributes={**attributes, "as_of": [seen.ms, seen.logical]})

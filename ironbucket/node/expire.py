@@ -134,7 +134,7 @@ def _unlocked(bucket: Bucket, decisions: list[Decision], state: State) -> list[D
     now, allowed = wall_ms(), []
     for decision in decisions:
         try:
-            if decision.action is not Action.EXPIRE:
+            if decision.action is not Action.EXPIRE or not bucket.versioning:
                 locks.check_removal(decision.version, now)
             elif bucket.versioning != "Enabled":
                 locks.check_overwriting(state, now)

@@ -57,14 +57,14 @@ class Uploads:
         self, bucket: str, key: str, attributes: Attributes, checksum_algorithm: str = "", checksum_type: str = ""
     ) -> Upload:
         """Begin an upload. Raises NoSuchBucket, InvalidRequest (a lock in a bucket without)."""
-        bucket_ = self._buckets.get(bucket)
+        bucket_ = self._buckets.accept(bucket)
         if locks.RETENTION in attributes.extra or locks.LEGAL_HOLD in attributes.extra:
             locks.check_bucket(bucket_)
         upload = Upload(
             bucket,
             key,
             new_upload_id(self._node_id),
-            wall_ms(),
+            max(wall_ms(), self._buckets.deleted_ms(bucket) + 1),  # another node's clock may be ahead
             document(attributes),
             checksum_algorithm,
             checksum_type,
@@ -75,9 +75,9 @@ class Uploads:
 
     def get(self, bucket: str, key: str, upload_id: str) -> Upload:
         """Raises NoSuchBucket, NoSuchUpload: also for an upload to an earlier bucket of that name."""
-        since = self._buckets.get(bucket).created.ms
+        self._buckets.get(bucket)
         upload = self._store.load(bucket, key, upload_id)
-        if upload.initiated_ms < since:
+        if upload.initiated_ms <= self._buckets.deleted_ms(bucket):
             raise NoSuchUpload(UploadId=upload_id)
         return upload
 
@@ -236,9 +236,10 @@ class Uploads:
     ) -> tuple[list[Upload | CommonPrefix], bool, str, str]:
         """(uploads and common prefixes, whether more follow, next key marker, next upload id marker)."""
         entries: list[Upload | CommonPrefix] = []
-        since = self._buckets.get(bucket).created.ms
+        self._buckets.get(bucket)
+        until = self._buckets.deleted_ms(bucket)
         for upload in self._store.scan(bucket):
-            if upload.initiated_ms < since:
+            if upload.initiated_ms <= until:
                 continue
             if not upload.key.startswith(prefix) or not _follows(upload, key_marker, upload_id_marker):
                 continue

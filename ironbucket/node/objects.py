@@ -15,6 +15,7 @@ from ironbucket.errors import (
     IncompleteBody,
     InvalidRequest,
     S3Error,
+    ServiceUnavailable,
     XAmzContentSHA256Mismatch,
 )
 from ironbucket.node import deletion, lifecycle, locks, quota
@@ -76,7 +77,7 @@ class Objects:
         QuotaExceeded, StorageFull, and what reading `body` raises. After any of them nothing has changed.
         """
         # before the bytes; decided again under the lock
-        quota.check_room(self._index.reader, self._buckets.get(bucket), expected.length or 0)
+        quota.check_room(self._index.reader, self._buckets.accept(bucket), expected.length or 0)
         version = new_version()
         with self.staged(bucket, key, version):
             with fsutil.storage_errors():
@@ -101,7 +102,7 @@ class Objects:
 
         A payload of one file is linked, not copied: payloads are immutable. Those of a multipart object are joined.
         """
-        quota.check_room(self._index.reader, self._buckets.get(bucket), source.size)
+        quota.check_room(self._index.reader, self._buckets.accept(bucket), source.size)
         version = new_version()
         wanted = checksum_algorithm or next(iter(source.checksums), "")
         with self.staged(bucket, key, version):
@@ -174,6 +175,7 @@ class Objects:
         `bypass`: the caller may remove what GOVERNANCE retains, and wants to. Raises NoSuchBucket, PreconditionFailed,
         NoSuchKey (If-Match of a key that is not there), AccessDenied (a locked version).
         """
+        self._buckets.accept(bucket)
         return self._committer.submit(
             lambda transaction: deletion.delete(
                 transaction, bucket, key, version_id, conditions, always=self._clustered, bypass=bypass
@@ -259,7 +261,7 @@ class Objects:
                 raise WouldWait
             remote = self._from_peers(self.elsewhere, state, bucket, key, version_id)
             if remote is not None:
-                return remote
+                return _shown(remote, row)
         existing(connection, bucket)
         return readable(state, key, version_id)
 
@@ -278,15 +280,22 @@ class Objects:
         return found
 
     def payload(self, version: Version, start: int = 0, length: int | None = None, *, may_wait: bool = True) -> Payload:
-        """The bytes of a version, from a peer if need be. Raises InternalError (missing or damaged), WouldWait."""
+        """The bytes of a version, from a peer if need be.
+
+        Raises InternalError (missing or damaged), ServiceUnavailable (no peer has them either), WouldWait.
+        """
         try:
             return self._payloads.open(version, start, length)
-        except (PayloadMissing, PayloadDamaged):
+        except (PayloadMissing, PayloadDamaged) as error:
             if self.elsewhere is None:
                 raise
             if not may_wait:
                 raise WouldWait from None
             remote = self.elsewhere.payload(version, start, version.size - start if length is None else length)
+            if remote is None and isinstance(error, PayloadMissing):
+                raise ServiceUnavailable(
+                    "The bytes of this object are not on this node, and no peer that has them answers. Try again."
+                ) from error
             if remote is None:
                 raise
             return cast(Payload, remote)

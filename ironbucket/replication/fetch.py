@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ironbucket.clock import Stamp
 from ironbucket.errors import IronBucketError, ServiceUnavailable
 from ironbucket.replication.peer import Peer, PeerRefused
-from ironbucket.store.model import Kind, Version
+from ironbucket.store.model import Bucket, Kind, Version
 
 if TYPE_CHECKING:
     from ironbucket.config import Settings
@@ -111,9 +111,18 @@ class Fetcher:
                 best = version, address
         return best[0] if best else None
 
+    def bucket(self, name: str) -> Bucket | None:
+        """A bucket as the peer knows it that has its newest creation; None when no peer answers that it exists."""
+        found = [
+            Bucket(name, Stamp(*answer["created"]), answer["owner"], answer["configuration"])
+            for _, answer in self._ask("bucket", {"bucket": name})
+        ]
+        return max(found, key=lambda bucket: bucket.created, default=None)
+
     def payload(self, version: Version, start: int, length: int) -> RemotePayload | None:
         """The bytes of a version from the first peer that has them."""
         place = {"bucket": version.bucket, "key": version.key, "version": version.version}
+        place |= {"size": str(version.size), "parts": str(version.parts)}  # the peer may have replaced it meanwhile
         for address, answer in self._ask("object", {**place, "payload": "1"}):
             if answer["version"] != version.version:
                 continue

@@ -81,9 +81,13 @@ class Forwarder:
         connection.putrequest(
             environ["REQUEST_METHOD"], environ["REQUEST_URI"], skip_host=True, skip_accept_encoding=True
         )
+        hops: str = environ["REMOTE_ADDR"]
         for name, value in environ["ironbucket.headers"]:
-            if name not in _HOP_BY_HOP:
+            if name == b"x-forwarded-for":
+                hops = value.decode("latin-1") + ", " + hops
+            elif name not in _HOP_BY_HOP:
                 connection.putheader(name.decode("latin-1"), value)
+        connection.putheader("x-forwarded-for", hops)  # for policies that look at addresses
         connection.putheader(MARK.decode(), self._settings.node_id)
         remaining = environ.get("CONTENT_LENGTH")
         chunked = not remaining and any(name == b"transfer-encoding" for name, _ in environ["ironbucket.headers"])

@@ -113,9 +113,9 @@ class Peer:
                 reused = self._connection is not None
                 response = self._exchange(method, target, body, length, file)
             except (ConnectionError, http.client.BadStatusLine):
-                if not reused:
+                if not reused or file:
                     raise
-                self.close()  # the peer had closed the idle connection; every request may be repeated
+                self.close()  # the peer had closed the idle connection; every request but a payload may be repeated
                 response = self._exchange(method, target, body, length, file)
             yield response
             if response.read(1) or response.will_close:

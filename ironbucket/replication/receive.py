@@ -90,6 +90,7 @@ class Receiver:
             ("PUT", "payload"): self._put_payload,
             ("GET", "chain"): self._get_chain,
             ("GET", "object"): lambda _, query: lend.get_object(node, query),
+            ("GET", "bucket"): lambda _, query: lend.get_bucket(node, query),
             ("GET", "bytes"): lambda _, query: lend.get_bytes(node, query),
             **{
                 ("POST", f"state/{what}"): partial(self._take_over, what)

@@ -266,7 +266,8 @@ class Shipment:
     def _ship_stream(self, head: Head) -> bool:
         """One batch of a stream. False when there is nothing to send just now. Raises SnapshotNeeded, LogDamaged."""
         after = self._cursor.sequence(f"{head.node}/{head.epoch}")
-        if head.node != self._local.node and not self._is_left_to_us(f"{head.node}/{head.epoch}", after):
+        foreign = head.node not in (self._local.node, self._cursor.node)  # a peer's own past only others can give back
+        if foreign and not self._is_left_to_us(f"{head.node}/{head.epoch}", after):
             return False
         header, lines = self._feed.take(head, after, self._settings.max_batch_size)
         entries = self._entries(lines)

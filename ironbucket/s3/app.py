@@ -19,23 +19,27 @@ from typing import TYPE_CHECKING, Any
 import bottle
 
 from ironbucket.errors import (
+    AccessDenied,
+    Anonymous,
     InternalError,
     InvalidBucketName,
     MethodNotAllowed,
     NoSuchBucket,
+    NoSuchKey,
     S3Error,
     ServiceUnavailable,
     StorageFull,
 )
 from ironbucket.node.objects import WouldWait
-from ironbucket.s3 import errors, routes
-from ironbucket.s3.authorise import authorise
+from ironbucket.s3 import access_config, cors, errors, routes
+from ironbucket.s3.access import Access
+from ironbucket.s3.authorise import authorise_operation, may_know_it_is_missing
 from ironbucket.s3.bucket import is_valid_name
 from ironbucket.s3.call import Call
 from ironbucket.s3.credentials import Credentials
 from ironbucket.s3.request import Request
 from ironbucket.s3.response import STATUS_LINE, Header, Response, http_date
-from ironbucket.s3.sigv4 import authenticate
+from ironbucket.s3.sigv4 import Authentication, anonymous, authenticate
 
 if TYPE_CHECKING:
     from ironbucket.node import Node
@@ -50,6 +54,11 @@ _DETAIL_HEADERS = {"delete_marker": "x-amz-delete-marker", "version_id": "x-amz-
 
 #: of a write's answer: how far the log goes that holds it. A read that presents it is answered at or after it.
 POSITION = "x-ironbucket-position"
+
+_READS = ("GET", "HEAD")
+
+#: operations that store an ACL with an object, of those that have one in their headers
+_BRINGS_ACL = frozenset(("PutObject", "CopyObject", "CreateMultipartUpload"))
 
 _ERRNO: dict[int, type[S3Error]] = {
     errno.ENOSPC: StorageFull,
@@ -73,6 +82,7 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         self.region = node.settings.region
         self.domains = tuple(name.lower() for name in node.settings.domains)
         self.config["credentials"] = credentials
+        self.access = Access(node)
         #: x-amz-id-2: which node answered, in a form that says nothing about it to others
         self.host_id = base64.b64encode(hashlib.sha256(node.settings.node_id.encode()).digest()).decode()
         for operation in routes.ALL:
@@ -88,12 +98,14 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         request = None
         try:
             request = Request.parse(environ, self.domains)
-            response = self._respond(request)
+            response = self._respond(request) if request.method != "OPTIONS" else cors.preflight(self.node, request)
         except WouldWait:
             return None  # the server's loop asks again from a thread that may wait
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets S3's document and the log the cause
             response = self._failure(error, request, environ, request_id)
         headers = response.headers
+        if request is not None and "origin" in request.headers and request.method != "OPTIONS":
+            headers += cors.headers(self.node, request)
         headers.append(("x-amz-request-id", request_id))
         headers.append(("x-amz-id-2", self.host_id))
         start_response(STATUS_LINE[response.status], headers)
@@ -108,16 +120,47 @@ class App(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
 
     def _respond(self, request: Request) -> Response:
         credentials = self.config["credentials"]
-        authentication = authenticate(request, credentials, region=self.region, now=time.time())
-        request.identity = authentication.identity
-        request.environ["ironbucket.access_key"] = authentication.identity.access_key
-        route = self._route(request)
+        try:
+            authentication = authenticate(request, credentials, region=self.region, now=time.time())
+        except Anonymous:
+            authentication = anonymous(request)
+        request.identity = identity = authentication.identity
+        request.access = self.access
+        if not identity.anonymous:
+            request.environ["ironbucket.access_key"] = identity.access_key
+        try:
+            route = self._route(request)
+        except MethodNotAllowed:
+            if identity.anonymous:
+                raise AccessDenied from None
+            raise
         request.environ["ironbucket.operation"] = route.name
-        authorise(request, route.config["action"], request.bucket, request.key)
+        if not identity.unrestricted:
+            return self._restricted(request, authentication, route)
+        return self._perform(request, authentication, route)
+
+    def _restricted(self, request: Request, authentication: Authentication, route: bottle.Route) -> Response:
+        """The answer to a caller who may not do everything."""
+        if authentication.identity.user:
+            request.environ["ironbucket.user"] = authentication.identity.user
+        if route.name not in routes.ASK_THEMSELVES:
+            authorise_operation(request, route.config["action"])
+        try:
+            return self._perform(request, authentication, route)
+        except NoSuchKey:
+            if route.name != "PostObject" and not may_know_it_is_missing(request):
+                raise AccessDenied from None
+            raise
+
+    def _perform(self, request: Request, authentication: Authentication, route: bottle.Route) -> Response:
+        """Do what the request asks for, which is allowed."""
+        call = Call(self.node, self.config["credentials"], request, authentication)
+        if request.method not in _READS and route.name in _BRINGS_ACL and access_config.brings_acl(request):
+            access_config.check_headers(call)
         if (position := request.headers.get(POSITION)) is not None:
             self._wait_for(position, request)
-        response: Response = route.callback(Call(self.node, credentials, request, authentication))
-        if request.method != "GET" and request.method != "HEAD" and self.node.settings.cluster_nodes:
+        response: Response = route.callback(call)
+        if request.method not in _READS and self.node.settings.cluster_nodes:
             response.headers.append((POSITION, self.node.position()))
         return response
 

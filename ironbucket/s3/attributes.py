@@ -20,7 +20,7 @@ from ironbucket.errors import (
     MetadataTooLarge,
 )
 from ironbucket.node.body import Attributes
-from ironbucket.s3 import chunked, tags
+from ironbucket.s3 import acl, chunked, tags
 
 #: bytes of user metadata, names and values together
 MAX_METADATA = 2048
@@ -61,17 +61,9 @@ _UNBUILT = frozenset(
         "x-amz-server-side-encryption-customer-algorithm",
         "x-amz-server-side-encryption-customer-key",
         "x-amz-copy-source-server-side-encryption-customer-algorithm",
-        "x-amz-grant-full-control",
-        "x-amz-grant-read",
-        "x-amz-grant-read-acp",
-        "x-amz-grant-write-acp",
         "x-amz-write-offset-bytes",
     )
 )
-
-#: canned ACLs that grant nobody but the owner anything
-_PRIVATE_ACLS = ("private", "bucket-owner-read", "bucket-owner-full-control")
-_OTHER_ACLS = ("public-read", "public-read-write", "authenticated-read", "aws-exec-read", "log-delivery-write")
 
 
 def read(headers: Mapping[str, str], owner: str) -> Attributes:
@@ -84,6 +76,7 @@ def read(headers: Mapping[str, str], owner: str) -> Attributes:
         storage_class=storage_class(headers),
         tags=tags.from_header(headers["x-amz-tagging"]) if "x-amz-tagging" in headers else None,
         owner=owner,
+        extra={"acl": grants} if (grants := acl.of_headers(headers, owner)) else {},
     )
 
 
@@ -91,17 +84,6 @@ def refuse_unbuilt(headers: Mapping[str, str]) -> None:
     """Raise NotImplemented for a header whose promise this server cannot keep."""
     if not _UNBUILT.isdisjoint(headers):
         raise errors.NotImplemented(Header=next(name for name in headers if name in _UNBUILT))
-    check_canned_acl(headers)
-
-
-def check_canned_acl(headers: Mapping[str, str]) -> None:
-    """Accept the canned ACLs that change nothing. Raises NotImplemented, and InvalidArgument for unknown ones."""
-    acl = headers.get("x-amz-acl")
-    if acl is None or acl in _PRIVATE_ACLS:
-        return
-    if acl in _OTHER_ACLS:
-        raise errors.NotImplemented(Header="x-amz-acl")
-    raise InvalidArgument(ArgumentName="x-amz-acl", ArgumentValue=acl)
 
 
 def content_headers(headers: Mapping[str, str]) -> dict[str, str]:

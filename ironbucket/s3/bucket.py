@@ -12,9 +12,11 @@ from typing import Any
 from ironbucket.errors import (
     IllegalLocationConstraintException,
     InvalidArgument,
+    InvalidBucketAclWithObjectOwnership,
     InvalidBucketName,
     InvalidLocationConstraint,
 )
+from ironbucket.s3 import acl
 from ironbucket.s3.attributes import refuse_unbuilt
 from ironbucket.s3.call import SMALL_DOCUMENT, Call
 from ironbucket.s3.response import Response, empty, xml
@@ -67,6 +69,12 @@ def _configuration(call: Call) -> dict[str, Any]:
     ownership = call.header("x-amz-object-ownership")
     if ownership and ownership not in _OWNERSHIP:
         raise InvalidArgument(ArgumentName="x-amz-object-ownership", ArgumentValue=ownership)
+    if ownership:
+        configuration["ownershipControls"] = ownership
+    if grants := acl.of_headers(call.request.headers, call.owner_id):
+        if acl.are_off(configuration):
+            raise InvalidBucketAclWithObjectOwnership
+        configuration["acl"] = grants
     return configuration
 
 

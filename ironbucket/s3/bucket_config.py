@@ -12,34 +12,23 @@ from collections.abc import Callable, Mapping
 
 from ironbucket import errors
 from ironbucket.errors import (
-    MalformedXML,
-    NoSuchBucketPolicy,
     NoSuchConfiguration,
-    NoSuchCORSConfiguration,
-    NoSuchPublicAccessBlockConfiguration,
     NoSuchWebsiteConfiguration,
-    OwnershipControlsNotFoundError,
     ReplicationConfigurationNotFoundError,
     S3Error,
     ServerSideEncryptionConfigurationNotFoundError,
 )
-from ironbucket.s3.attributes import refuse_unbuilt
 from ironbucket.s3.call import Call
-from ironbucket.s3.response import Response, empty, write_owner, xml
-from ironbucket.s3.xml import Element, Writer
+from ironbucket.s3.response import Response, empty, xml
+from ironbucket.s3.xml import Writer
 
 Handler = Callable[[Call], Response]
 
 #: sub-resource -> the error of a bucket that has none
 ABSENT: Mapping[str, type[S3Error]] = {
-    "policy": NoSuchBucketPolicy,
-    "policyStatus": NoSuchBucketPolicy,
-    "cors": NoSuchCORSConfiguration,
     "encryption": ServerSideEncryptionConfigurationNotFoundError,
     "website": NoSuchWebsiteConfiguration,
     "replication": ReplicationConfigurationNotFoundError,
-    "ownershipControls": OwnershipControlsNotFoundError,
-    "publicAccessBlock": NoSuchPublicAccessBlockConfiguration,
 }
 
 #: sub-resource -> the root of the document of a bucket that has none
@@ -110,50 +99,3 @@ def request_payment(call: Call) -> Response:
     writer = Writer("RequestPaymentConfiguration")
     writer.leaf("Payer", "BucketOwner")
     return xml(writer)
-
-
-def get_acl(call: Call) -> Response:
-    """GetBucketAcl: the owner's FULL_CONTROL."""
-    bucket = call.node.buckets.get(call.bucket)
-    return xml(acl_document(bucket.owner, call.credentials.owner(bucket.owner)))
-
-
-def put_acl(call: Call) -> Response:
-    """PutBucketAcl, of the ACL that the bucket has: private."""
-    bucket = call.node.buckets.get(call.bucket)
-    accept_private_acl(call, bucket.owner)
-    return empty(200)
-
-
-def acl_document(owner_id: str, display_name: str) -> Writer:
-    """AccessControlPolicy with one grant: FULL_CONTROL for the owner."""
-    writer = Writer("AccessControlPolicy")
-    write_owner(writer, owner_id, display_name)
-    writer.open("AccessControlList")
-    writer.open("Grant")
-    writer.raw('<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">')
-    writer.leaf("ID", owner_id)
-    writer.leaf("DisplayName", display_name)
-    writer.raw("</Grantee>")
-    writer.leaf("Permission", "FULL_CONTROL")
-    writer.close()
-    writer.close()
-    return writer
-
-
-def accept_private_acl(call: Call, owner_id: str) -> None:
-    """Return when the request sets the ACL that everything has: private. Raises NotImplemented for any other."""
-    refuse_unbuilt(call.request.headers)
-    if "x-amz-acl" in call.request.headers:
-        return
-    grants = call.document("AccessControlPolicy").find("AccessControlList")
-    if grants is None:
-        raise MalformedXML
-    for grant in grants:
-        if not _is_owners(grant, owner_id):
-            raise errors.NotImplemented
-
-
-def _is_owners(grant: Element, owner_id: str) -> bool:
-    grantee = grant.find("Grantee")
-    return grantee is not None and grantee.value("ID", "") == owner_id

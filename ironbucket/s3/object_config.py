@@ -1,7 +1,6 @@
-"""What hangs on an object beside its bytes: tags, ACL, and the attributes that GetObjectAttributes lists.
+"""What hangs on an object beside its bytes: tags, and the attributes that GetObjectAttributes lists.
 
-Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html, API_GetObjectAcl.html,
-API_GetObjectAttributes.html.
+Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html, API_GetObjectAttributes.html.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 from ironbucket import errors
 from ironbucket.errors import InvalidArgument
 from ironbucket.s3 import tags
-from ironbucket.s3.bucket_config import accept_private_acl, acl_document
 from ironbucket.s3.call import Call, parse_integer
 from ironbucket.s3.object_get import requested_version
 from ironbucket.s3.response import Response, empty, http_date, version_headers, write_checksums, xml
@@ -41,19 +39,6 @@ def delete_tagging(call: Call) -> Response:
 
 def _update_tags(call: Call, value: dict[str, str] | None) -> Version:
     return call.node.objects.update(call.bucket, call.key, requested_version(call), "tags", value or None)
-
-
-def get_acl(call: Call) -> Response:
-    """GetObjectAcl: the owner's FULL_CONTROL."""
-    version = _version(call)
-    return xml(acl_document(version.owner, call.credentials.owner(version.owner)), version_headers(version))
-
-
-def put_acl(call: Call) -> Response:
-    """PutObjectAcl, of the ACL that the object has: private."""
-    version = _version(call)
-    accept_private_acl(call, version.owner)
-    return empty(200, version_headers(version))
 
 
 def not_built(call: Call) -> Response:

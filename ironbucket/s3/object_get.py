@@ -184,7 +184,7 @@ def _override(request: Request, headers: list[Header]) -> list[Header]:
         value = request.query.get(parameter)
         if value is None:
             continue
-        if request.identity is None:
+        if request.identity is None or request.identity.anonymous:
             raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
         if any(character in value for character in "\r\n\0"):
             raise InvalidArgument(ArgumentName=parameter, ArgumentValue=value)

@@ -66,6 +66,7 @@ class Request:
     """One S3 request."""
 
     __slots__ = (
+        "access",
         "bucket",
         "environ",
         "headers",
@@ -90,6 +91,7 @@ class Request:
     request_id: str
     identity: Identity | None  # set once authenticated
     environ: dict[str, Any]
+    access: Any  # what decides for callers who may not do everything: ironbucket.s3.access.Access, or None
 
     @property
     def may_wait(self) -> bool:
@@ -106,7 +108,7 @@ class Request:
         self.environ = environ
         self.method = environ["REQUEST_METHOD"]
         self.request_id = environ.get("ironbucket.request_id", "")
-        self.identity = None
+        self.identity = self.access = None
         self.headers = headers = _headers(environ)
         self.host = headers.get("host", "")
         target: str = environ["REQUEST_URI"]

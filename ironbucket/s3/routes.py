@@ -10,15 +10,17 @@ actions, https://docs.aws.amazon.com/service-authorization/latest/reference/list
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from ironbucket.s3 import (
+    access_config,
     bucket,
     bucket_config,
     bucket_lifecycle,
     bucket_tagging,
     copy,
+    cors,
     listing,
     listing_versions,
     multipart,
@@ -28,6 +30,7 @@ from ironbucket.s3 import (
     object_get,
     object_lock,
     object_put,
+    post_object,
     service,
     versioning,
 )
@@ -78,7 +81,7 @@ OPERATIONS = (
         multipart_listing.list_uploads,
     ),
     Operation("DeleteObjects", "POST", BUCKET, "delete", "s3:DeleteObject", object_delete.delete_many),
-    Operation("PostObject", "POST", BUCKET, "", "s3:PutObject", bucket_config.not_built),
+    Operation("PostObject", "POST", BUCKET, "", "s3:PutObject", post_object.post),
     # the bucket's configuration
     Operation("GetBucketVersioning", "GET", BUCKET, "versioning", "s3:GetBucketVersioning", versioning.get),
     Operation("PutBucketVersioning", "PUT", BUCKET, "versioning", "s3:PutBucketVersioning", versioning.put),
@@ -104,8 +107,8 @@ OPERATIONS = (
     Operation(
         "DeleteBucketLifecycle", "DELETE", BUCKET, "lifecycle", "s3:PutLifecycleConfiguration", bucket_lifecycle.delete
     ),
-    Operation("GetBucketAcl", "GET", BUCKET, "acl", "s3:GetBucketAcl", bucket_config.get_acl),
-    Operation("PutBucketAcl", "PUT", BUCKET, "acl", "s3:PutBucketAcl", bucket_config.put_acl),
+    Operation("GetBucketAcl", "GET", BUCKET, "acl", "s3:GetBucketAcl", access_config.get_bucket_acl),
+    Operation("PutBucketAcl", "PUT", BUCKET, "acl", "s3:PutBucketAcl", access_config.put_bucket_acl),
     Operation(
         "GetObjectLockConfiguration",
         "GET",
@@ -137,8 +140,8 @@ OPERATIONS = (
     Operation("CopyObject", "PUT", KEY, "copy", "s3:PutObject", copy.copy),
     Operation("DeleteObject", "DELETE", KEY, "", "s3:DeleteObject", object_delete.delete),
     Operation("GetObjectAttributes", "GET", KEY, "attributes", "s3:GetObjectAttributes", object_config.get_attributes),
-    Operation("GetObjectAcl", "GET", KEY, "acl", "s3:GetObjectAcl", object_config.get_acl),
-    Operation("PutObjectAcl", "PUT", KEY, "acl", "s3:PutObjectAcl", object_config.put_acl),
+    Operation("GetObjectAcl", "GET", KEY, "acl", "s3:GetObjectAcl", access_config.get_object_acl),
+    Operation("PutObjectAcl", "PUT", KEY, "acl", "s3:PutObjectAcl", access_config.put_object_acl),
     Operation("GetObjectTagging", "GET", KEY, "tagging", "s3:GetObjectTagging", object_config.get_tagging),
     Operation("PutObjectTagging", "PUT", KEY, "tagging", "s3:PutObjectTagging", object_config.put_tagging),
     Operation("DeleteObjectTagging", "DELETE", KEY, "tagging", "s3:DeleteObjectTagging", object_config.delete_tagging),
@@ -157,6 +160,26 @@ OPERATIONS = (
     Operation("AbortMultipartUpload", "DELETE", KEY, "uploadId", "s3:AbortMultipartUpload", multipart.abort),
     Operation("ListParts", "GET", KEY, "uploadId", "s3:ListMultipartUploadParts", multipart_listing.list_parts),
 )
+
+#: operations that find out in their body what they are about, and ask for that themselves
+ASK_THEMSELVES = frozenset(("DeleteObjects", "PostObject"))
+
+#: what can be set: (sub-resource, method) -> what does it
+_BUILT: Mapping[tuple[str, str], Callable[[Call], Response]] = {
+    ("policy", "GET"): access_config.get_policy,
+    ("policy", "PUT"): access_config.put_policy,
+    ("policy", "DELETE"): access_config.delete_policy,
+    ("policyStatus", "GET"): access_config.policy_status,
+    ("publicAccessBlock", "GET"): access_config.get_block,
+    ("publicAccessBlock", "PUT"): access_config.put_block,
+    ("publicAccessBlock", "DELETE"): access_config.delete_block,
+    ("ownershipControls", "GET"): access_config.get_ownership,
+    ("ownershipControls", "PUT"): access_config.put_ownership,
+    ("ownershipControls", "DELETE"): access_config.delete_ownership,
+    ("cors", "GET"): cors.get,
+    ("cors", "PUT"): cors.put,
+    ("cors", "DELETE"): cors.delete,
+}
 
 #: sub-resource -> (what AWS calls the operations after Get, Put and Delete, what the actions are called)
 _CONFIGURATIONS = {
@@ -183,21 +206,24 @@ _UNDELETABLE = frozenset(("policyStatus", "logging", "notification", "accelerate
 
 
 def unbuilt_configurations() -> Iterator[Operation]:
-    """The operations on configurations that nothing can set yet: reads find nothing, writes are NotImplemented."""
+    """The operations on configurations. Of one that nothing can set, reads find nothing, writes are NotImplemented."""
     for subresource, (name, action) in _CONFIGURATIONS.items():
         read = _reader(subresource)
         if read is not None:
             yield Operation(f"Get{name}", "GET", BUCKET, subresource, f"s3:Get{action}", read)
         if subresource != "policyStatus":
-            yield Operation(f"Put{name}", "PUT", BUCKET, subresource, f"s3:Put{action}", bucket_config.not_built)
+            write = _BUILT.get((subresource, "PUT"), bucket_config.not_built)
+            yield Operation(f"Put{name}", "PUT", BUCKET, subresource, f"s3:Put{action}", write)
         if subresource not in _UNDELETABLE:
             # S3 asks for the Put action here, except for a few that have their own
             verb = "Delete" if subresource in ("policy", "website") else "Put"
-            handler = bucket_config.delete_absent
+            handler = _BUILT.get((subresource, "DELETE"), bucket_config.delete_absent)
             yield Operation(f"Delete{name}", "DELETE", BUCKET, subresource, f"s3:{verb}{action}", handler)
 
 
 def _reader(subresource: str) -> Callable[[Call], Response] | None:
+    if (subresource, "GET") in _BUILT:
+        return _BUILT[subresource, "GET"]
     if subresource in bucket_config.ABSENT:
         return bucket_config.absent(bucket_config.ABSENT[subresource])
     if subresource in bucket_config.EMPTY:

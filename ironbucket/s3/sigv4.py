@@ -16,12 +16,13 @@ from typing import NamedTuple
 from ironbucket import signature, verifier
 from ironbucket.errors import (
     AccessDenied,
+    Anonymous,
     AuthorizationQueryParametersError,
     InvalidArgument,
     InvalidRequest,
     InvalidToken,
 )
-from ironbucket.s3.credentials import Credentials, Identity
+from ironbucket.s3.credentials import ANONYMOUS, Credentials, Identity
 from ironbucket.s3.request import Request
 from ironbucket.signature import Signer
 
@@ -62,7 +63,7 @@ class Authentication(NamedTuple):
 def authenticate(request: Request, credentials: Credentials, *, region: str, now: float) -> Authentication:
     """Verify a request; `now` is Unix time in seconds. Sets `request.identity`.
 
-    Raises AccessDenied when the request is anonymous or has expired, and otherwise InvalidAccessKeyId,
+    Raises Anonymous when the request has no credentials, AccessDenied when it has expired, and InvalidAccessKeyId,
     SignatureDoesNotMatch, RequestTimeTooSkewed, AuthorizationHeaderMalformed, AuthorizationQueryParametersError,
     InvalidRequest, InvalidArgument or InvalidToken. Headers that a presigned URL carries as parameters (x-amz-*, in
     lower case) are afterwards among the request's headers.
@@ -86,7 +87,7 @@ def authenticate(request: Request, credentials: Credentials, *, region: str, now
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
         )
     else:
-        raise AccessDenied
+        raise Anonymous
     access_key, payload, seed, signer, scope, stamp = verified
     if payload not in _MODES and not _SHA256(payload):
         raise InvalidArgument(
@@ -102,6 +103,15 @@ def authenticate(request: Request, credentials: Credentials, *, region: str, now
         raise AccessDenied
     request.identity = identity = found[1]
     return Authentication(identity, payload, seed, signer, scope, stamp)
+
+
+def anonymous(request: Request) -> Authentication:
+    """What stands in for the authentication of a request without credentials. Its payload cannot be signed."""
+    payload = request.headers.get("x-amz-content-sha256", UNSIGNED)
+    if payload in (STREAMING, STREAMING_TRAILER) or (payload not in _MODES and not _SHA256(payload)):
+        raise AccessDenied
+    request.identity = ANONYMOUS
+    return Authentication(ANONYMOUS, payload, "", Signer(bytes(32)), "", "")
 
 
 def _presigned(request: Request, credentials: Credentials, region: str, now: float) -> verifier.Verified:

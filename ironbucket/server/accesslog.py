@@ -81,6 +81,8 @@ class AccessLog:
             more = f'{more},"aborted":{quote(aborted[:100])}'
         if "ironbucket.access_key" in environ:
             more = f'{more},"access_key":{quote(environ["ironbucket.access_key"])}'
+        if "ironbucket.user" in environ:
+            more = f'{more},"user":{quote(environ["ironbucket.user"])}'
         request = exchange.request
         took = (time.monotonic() - exchange.started) * 1000
         self._add(

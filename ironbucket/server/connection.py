@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ironbucket import errors
+from ironbucket import errors, failpoints
 from ironbucket.server import answers
 from ironbucket.server.answers import CONTINUE, Refusal
 from ironbucket.server.body import NO_BODY, ChunkedBody, NoBody, RequestBody, SizedBody
@@ -233,6 +233,7 @@ class Connection:
             return
         if complete:
             exchange.bytes_out += sender.body_sent
+            failpoints.hit("answered")
             self._sender = None
             self._close_result()
             self.finished(exchange)

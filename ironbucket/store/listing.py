@@ -60,20 +60,21 @@ def list_objects(
 ) -> Page:
     """Current live versions. `limit` counts keys and common prefixes together."""
     low, separator = encode_key(prefix), encode_key(delimiter)
-    start = start_key(low, separator, encode_key(after))
-
-    def rows(begin: bytes) -> Rows:
-        return _object_rows(connection, number, begin, low)
-
+    begin: bytes | None = start_key(low, separator, encode_key(after))
     entries: list[Version | CommonPrefix] = []
-    for rolled, group in _walk(rows, start, low, separator):
-        if len(entries) == limit:
-            return _page(entries)
-        if rolled is not None:
-            entries.append(CommonPrefix(decode_key(rolled)))
-        else:
-            row = group[0]
+    while begin is not None:
+        cursor = _object_rows(connection, number, begin, low)
+        begin = None
+        for row in cursor:
+            if len(entries) == limit:
+                return _page(entries)
+            rolled = common_prefix(row[0], low, separator)
+            if rolled is not None:
+                entries.append(CommonPrefix(decode_key(rolled)))
+                begin = past(rolled)
+                break
             entries.append(to_version(index, connection, bucket, decode_key(row[0]), row[1:], Kind.OBJECT))
+        cursor.close()  # the prepared statement is free for the next seek
     return Page(entries, truncated=False, next_after="")
 
 
@@ -120,7 +121,7 @@ def _walk(
     """(common prefix, []) or (None, the rows of one key), in order."""
     begin: bytes | None = start
     while begin is not None:
-        cursor = groupby(rows(begin), key=itemgetter(0))
+        cursor: Iterator[Any] = groupby(rows(begin), key=itemgetter(0))
         begin = None
         rolled, steps = None, 0
         for key, group in cursor:
@@ -128,13 +129,14 @@ def _walk(
                 steps += 1
                 if steps > _STEPS:
                     begin = past(rolled)
+                    cursor = iter(())  # frees the prepared statements for the next seek
                     break
                 continue
             rolled, steps = common_prefix(key, prefix, delimiter), 0
             yield (rolled, []) if rolled is not None else (None, list(group))
 
 
-def _object_rows(connection: sqlite3.Connection, number: int, begin: bytes, prefix: bytes) -> Rows:
+def _object_rows(connection: sqlite3.Connection, number: int, begin: bytes, prefix: bytes) -> sqlite3.Cursor:
     return connection.execute(
         "SELECT key, version, is_null, ms, logical, origin, sequence, size, etag, attributes, 'object' FROM objects"
         " WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key",

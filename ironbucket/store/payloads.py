@@ -32,9 +32,9 @@ _RESUMABLE = 86_400.0
 class Payload:
     """An open payload or a range of it: what a GET sends.
 
-    `extents` are (file, offset, count), in order. The first file is an open descriptor, so that a missing payload is
-    noticed before an answer has begun; the others are opened by their `fileno()` when their turn comes, each closing
-    the one before, so that an object of ten thousand parts needs one descriptor.
+    `extents` are (file, offset, count), in order. The first file is opened at once, so that a missing payload is
+    noticed before an answer has begun. A payload of several files opens each by its `fileno()` when its turn comes, and
+    closes the one before, so that an object of ten thousand parts needs one descriptor.
     """
 
     def __init__(self, pieces: list[tuple[str, int, int, int]]) -> None:
@@ -44,7 +44,12 @@ class Payload:
         self.size = sum(count for _, _, _, count in pieces)
         self.extents: list[tuple[int | _Part, int, int]] = []
         for path, size, offset, count in pieces:
-            self.extents.append((_Part(self, path, size) if self.extents else self.open(path, size), offset, count))
+            # one file is its descriptor; of several each is asked for it anew, since the others' turn closes it
+            self.extents.append((_Part(self, path, size), offset, count))
+        if pieces:
+            fd = self.open(*pieces[0][:2])
+            if len(pieces) == 1:
+                self.extents = [(fd, *pieces[0][2:])]
 
     def open(self, path: str, size: int) -> int:
         """Go on to the file at `path`. Raises PayloadMissing, PayloadDamaged (not `size` bytes long)."""

@@ -15,16 +15,19 @@ import contextlib
 import json
 import os
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from ironbucket import checksums, fsutil
 from ironbucket.errors import NoSuchUpload
 from ironbucket.store.model import Part, Upload
-from ironbucket.store.paths import VERSION_LENGTH, Layout, is_version, made_ms, new_version
+from ironbucket.store.paths import Layout, is_version, made_ms, new_version
 from ironbucket.store.receive import Received, Source, receive
 
 _STATE = "upload.json"
+_naming = threading.Lock()
+_latest = ""
 _UPLOAD_ID = re.compile(r"[0-9A-Z]{26}\.[A-Za-z0-9_-]{1,64}")
 
 
@@ -100,8 +103,8 @@ class UploadStore:
 
     def keep_part(self, path: str, number: int, received: Received, kept: Mapping[str, str]) -> Part:
         """Give a received part its name, durably: it replaces an earlier part of its number. Raises NoSuchUpload."""
-        directory, _, temporary = path.rpartition("/")
-        etag, version = received.digests["md5"].hex(), temporary[-VERSION_LENGTH:]
+        directory = os.path.dirname(path)
+        etag, version = received.digests["md5"].hex(), _later_version()  # the part that is done last counts
         name = "~".join([f"{number:05d}", etag, version, *(f"{a}={_file_safe(v)}" for a, v in kept.items())])
         try:
             os.rename(path, f"{directory}/{name}")
@@ -152,6 +155,16 @@ class UploadStore:
         for name in os.listdir(directory):
             if name not in wanted:
                 self.discard(f"{directory}/{name}")
+
+
+def _later_version() -> str:
+    """A version id that sorts behind all that this process has made here, also within a millisecond."""
+    global _latest
+    with _naming:
+        while (version := new_version()) <= _latest:
+            pass
+        _latest = version
+    return version
 
 
 def _read_state(path: str) -> Upload:

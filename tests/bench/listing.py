@@ -6,7 +6,6 @@ Both buckets have a thousand folders, so that a page with a delimiter has as muc
 from __future__ import annotations
 
 import socket
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -68,7 +67,7 @@ def _send_all(target: Target, requests: list[bytes], connections: int = 64) -> N
 
 @dataclass(frozen=True)
 class Pages:
-    """Milliseconds of one page of 1,000 entries, the median; `store`: without HTTP, None when it cannot be known."""
+    """Milliseconds of a page of 1,000 entries: the median over HTTP; `store`: the least without it, None if unknown."""
 
     flat: float
     middle: float
@@ -108,7 +107,7 @@ def _in_store(target: Target, bucket: str, turns: int) -> tuple[float, float]:
                 found = node.objects.list(bucket, delimiter=delimiter, limit=1000)
                 taken.append(time.perf_counter() - started)
                 assert len(found.entries) == 1000
-            return statistics.median(taken) * 1000
+            return min(taken) * 1000  # noise only adds
 
         return timed(""), timed("/")
     finally:

@@ -85,7 +85,7 @@ class Client(Rival):
             done, etag = answer.status == 204, ""
         elif what == "get":
             answer = session.request("GET", BUCKET, key)
-            done = answer.status in (200, 404) and answer.code != "NoSuchBucket"
+            done = answer.status == 200 or (answer.status == 404 and answer.code == "NoSuchKey")
             etag = answer.headers.get("etag", "").strip('"') if answer.status == 200 else ""
             if answer.status == 200:
                 assert hashlib.md5(answer.body).hexdigest() == etag, f"{key}: the bytes are not those of its ETag"
@@ -93,6 +93,8 @@ class Client(Rival):
             answer = session.request("GET", BUCKET, query={"list-type": "2", "prefix": key})
             done = answer.status == 200
             etag = _listed(answer.body, key) if done else ""
+        if answer.status == 500:  # the log of the node says what it is
+            raise AssertionError(f"node-{self.number + 1}: {what} {key}: {answer}")
         if not done:
             code = answer.code or str(answer.status)
             self.refused[code] = self.refused.get(code, 0) + 1
@@ -251,10 +253,9 @@ class Soak:
 
     def _mend(self) -> None:
         self.cluster.heal()
-        for node in self.cluster.nodes:
-            if not node.running():
-                node.start()
-            node.wait_ready()
+        for node in self.cluster.nodes:  # a start removes what a worker that was killed left in staging
+            node.kill()
+            node.start()
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.harness.cluster import Cluster
+from tests.harness.links import CUT, STALLED
 from tests.harness.rivals import Rivals
 
 Clusters = Callable[..., Cluster]
@@ -73,3 +74,34 @@ def test_the_newest_tags_of_an_object_win_everywhere(clusters: Clusters) -> None
     cluster.converge()
     for client in (one, two):
         assert b"two 2" in client.request("GET", "shared", "key", query={"tagging": ""}).body
+
+
+def test_a_bucket_that_only_a_peer_knows_takes_writes(clusters: Clusters) -> None:
+    cluster = clusters(3).start()
+    cluster.make_bucket("new", 0)
+    one, two = cluster.client(0), cluster.client(1)
+    cluster.links[1, 2].set(STALLED)  # the other peer does not answer
+    assert two.request("PUT", "new", "key", b"data").status == 200
+    assert two.request("GET", "new", "key").body == b"data"
+    assert two.request("DELETE", "new", "key").status == 204
+    assert two.request("PUT", "nowhere", "key", b"data").status == 404
+    for session in (one, two):
+        assert session.request("DELETE", "new").status == 204
+    assert two.request("PUT", "new", "key", b"data").status == 404
+    cluster.make_bucket("later", 0)
+    cluster.links[1, 0].set(CUT)
+    assert two.request("PUT", "later", "key", b"data").status == 404, "nobody who can be asked knows of it"
+    cluster.heal()
+    cluster.converge()
+
+
+def test_a_deleted_bucket_is_not_brought_back_by_a_peer_that_has_not_heard_of_it(clusters: Clusters) -> None:
+    cluster = clusters(2).start()
+    cluster.make_bucket("gone", 0)
+    assert cluster.replicate(0).returncode == 0
+    one, two = cluster.client(0), cluster.client(1)
+    assert two.request("DELETE", "gone").status == 204
+    assert one.request("HEAD", "gone").status == 200
+    assert two.request("PUT", "gone", "key", b"data").status == 404
+    cluster.converge()
+    assert one.request("HEAD", "gone").status == 404

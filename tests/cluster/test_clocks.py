@@ -104,3 +104,22 @@ def test_a_node_whose_clock_was_ahead_is_delivered_by_another(clusters: Clusters
     cluster.converge(20)
     with_data = cluster.client(1)
     assert with_data.request("GET", "shared", "key").body == b"data"
+
+
+def test_an_upload_to_a_bucket_that_a_node_with_a_clock_ahead_has_created(clusters: Clusters) -> None:
+    cluster = clusters(2)
+    Clocks(cluster).set(0, 10 * MINUTES)
+    cluster.start()
+    ahead, behind = cluster.client(0), cluster.client(1)
+    for _ in range(2):
+        cluster.make_bucket("shared", 0)
+        assert cluster.replicate(0).returncode == 0
+        answer = behind.request("POST", "shared", "key", query={"uploads": ""})
+        upload = answer.xml().findtext("UploadId", "")
+        part = {"partNumber": "1", "uploadId": upload}
+        assert behind.request("PUT", "shared", "key", b"data", part).status == 200
+        assert b"key" in behind.request("GET", "shared", query={"uploads": ""}).body
+        assert ahead.request("DELETE", "shared").status == 204
+        assert cluster.replicate(0).returncode == 0
+        assert behind.request("PUT", "shared", "key", b"data", part).status == 404
+    cluster.converge()

@@ -63,8 +63,8 @@ def test_a_takeover_that_was_broken_off_goes_on(two: Several, failpoint: str) ->
     fill(two.client(1))
     wait_for_removal(two[1])
     two[2].start(FAILPOINT=failpoint)
-    done = two.replicate(1, ok=False)
-    assert done.returncode == 1, "the failpoint was not reached"
+    two.replicate(1, ok=False)  # may end well: the worker that died has a successor
+    assert "ended with status" in two[2].log(), "the failpoint was not reached"
     two[2].kill()
     two.client(1).delete_object(Bucket="photos", Key="k0004")
     two.client(1).put_object(Bucket="photos", Key="k0005", Body=b"meanwhile")

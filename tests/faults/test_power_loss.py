@@ -40,9 +40,7 @@ def test_everything_on_one_disk(
 
 
 @pytest.mark.parametrize("lost", ["payloads", "log"])
-def test_one_of_two_disks(
-    disks: Callable[..., Disk], nodes: Callable[..., NodeProcess], consistent: Consistent, lost: str
-) -> None:
+def test_one_of_two_disks(disks: Callable[..., Disk], nodes: Callable[..., NodeProcess], lost: str) -> None:
     """Log and payloads on disks of their own, of which one forgets and the other does not."""
     payloads, log = disks("ext4", 400 * MIB), disks("ext4", 100 * MIB)
     node, ledger = nodes(storage=payloads.path / "s3", wal=log.path / "wal"), Ledger()
@@ -55,7 +53,10 @@ def test_one_of_two_disks(
             load.cut_power(victim, node)
         victim.return_power()
         node.start()
-        consistent(node, ledger)
+        # a payload may be left over here: the log's file system can have reported a sync that its cut undid,
+        # which the other disk, still running, has acted upon
+        check(client_of(node), BUCKET, ledger)
+        verify_log(node)
     node.stop()
 
 

@@ -18,7 +18,7 @@ from ironbucket.store.index import Index
 from ironbucket.store.paths import Layout
 from ironbucket.store.payloads import Payloads
 from ironbucket.wal.record import CREATE_BUCKET, DELETE, DELETE_BUCKET, DELETE_METADATA, PUT, UPDATE_METADATA, Record
-from tests.unit.node.test_merge import Writer, histories, interleave, seeds
+from tests.unit.node.test_merge import Writer, histories, interleave, place, seeds
 
 
 class Fresh:
@@ -62,7 +62,7 @@ def test_the_ledger_holds_what_is_not_current_and_replaced_by_nobody(chance: Ran
         for one in records
         if one.operation in (PUT, DELETE) and not one.attributes.get("versioned") and "removes" not in one.attributes
     ]
-    newest = max(null, key=lambda one: one.stamp, default=None)
+    newest = max(null, key=place, default=None)
     named = {one.attributes.get("replaced") for one in null}
     expected = sorted(one.version for one in null if one is not newest and one.version not in named)
     for _ in range(2):

@@ -92,6 +92,19 @@ def test_suspended_versioning(node: Node) -> None:
     assert versions(node) == [("a", "marker")]
 
 
+def test_suspended_versioning_after_the_null_version_was_removed(node: Node) -> None:
+    """The marker takes the null version's place, which was emptied after the current version was made."""
+    node.buckets.configure("box", "versioning", "Enabled")
+    put(node, "box", "a")
+    node.buckets.configure("box", "versioning", "Suspended")
+    put(node, "box", "a")
+    node.objects.delete("box", "a", "null")
+    node.buckets.configure("box", "lifecycle", [rule(expire_days=1)])
+    assert actions(node, later(3)) == [("expire", "a")]
+    assert versions(node) == [("a", "marker"), ("a", "object")]
+    assert actions(node, later(3)) == []
+
+
 def test_locked_versions_stay(node: Node) -> None:
     node.buckets.configure("box", "object-lock", {"enabled": True})
     first = put(node, "box", "a")

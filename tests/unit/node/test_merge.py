@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ironbucket.clock import Stamp
 from ironbucket.node.merge import merge
 from ironbucket.store.keys import State, current
 from ironbucket.store.model import Kind, Version
@@ -19,7 +20,7 @@ from ironbucket.wal.record import CREATE_BUCKET, DELETE, DELETE_METADATA, PUT, U
 seeds = st.integers(0, 2**64).map(Random)
 
 NODES = ("a", "b", "c")
-ACTIONS = ("put", "put", "versioned", "delete", "null marker", "marker", "remove", "update", "unset")
+ACTIONS = ("put", "put", "versioned", "delete", "null marker", "marker", "remove", "update", "unset", "expire")
 
 
 def canonical(state: State) -> frozenset[Any]:
@@ -59,6 +60,11 @@ class Writer:
             if not versions:
                 return
             attributes = {"removes": versions[pick % len(versions)].version, "versioned": True}
+        elif action == "expire":
+            newest = current(self.state)
+            if newest is None or newest.kind is not Kind.OBJECT:
+                return
+            attributes = expiration(newest, holder, attributes, pick % 3, ms)
         elif action in ("update", "unset"):
             objects = [one for one in live if one.kind is Kind.OBJECT]
             if not objects:
@@ -82,6 +88,21 @@ class Writer:
         )
         self.log.append(record)
         self.learn(record)
+
+
+def expiration(
+    newest: Version, holder: Version | None, attributes: dict[str, Any], how: int, ms: int
+) -> dict[str, Any]:
+    """The attributes of an expiration without versioning, with it suspended, and with it enabled."""
+    seen, marker = newest.stamp, {"marker": True, "made": ms}
+    if how == 0 and not newest.null:
+        return {"removes": newest.version, "versioned": True}
+    if how == 1:
+        seen = max(seen, holder.stamp) if holder else seen
+        attributes = {**attributes, **marker}
+    elif how == 2:
+        attributes = {"version": attributes["version"], "versioned": True, **marker}
+    return {**attributes, "as_of": [seen.ms, seen.logical]}
 
 
 def histories(chance: Random) -> list[list[Record]]:
@@ -109,6 +130,12 @@ def interleave(logs: list[list[Record]], chance: Random) -> list[Record]:
         if chance.random() < 0.25:
             order.append(chance.choice(order))
     return order
+
+
+def place(record: Record) -> Any:
+    """Where a null write comes among the others: an expiration right after what it saw."""
+    as_of = record.attributes.get("as_of")
+    return Stamp(as_of[0], as_of[1] + 1, record.node, record.epoch) if as_of else record.stamp
 
 
 def outcome(records: list[Record]) -> State:
@@ -153,7 +180,7 @@ def test_the_newest_null_write_and_every_version_that_nobody_removed(chance: Ran
         if one.operation in (PUT, DELETE) and not one.attributes.get("versioned") and "removes" not in one.attributes
     ]
     if null:
-        newest = max(null, key=lambda one: one.stamp)
+        newest = max(null, key=place)
         holder = next(one for one in state if one.null and one.kind is not Kind.PENDING)
         assert holder.version == newest.version
     removed = {one.attributes["removes"] for one in records if "removes" in one.attributes}

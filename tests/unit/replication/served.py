@@ -25,6 +25,7 @@ from tests.unit.node.opened import settings_in
 
 SECRET = "0123456789abcdef0123456789abcdef"
 EPOCH = "19c2a7d0e11f0001"
+STARTED = int(time.time() * 1000)  # so that two logs with the same content are the same
 VERSION = "01JD3V2Q9Z8K7M5N4P3R2S1T0V"
 
 
@@ -48,7 +49,7 @@ class Log:
         put = operation == PUT
         size = attributes.pop("size", len(data)) if put else None
         etag = attributes.pop("etag", hashlib.md5(data).hexdigest()) if put else None
-        ms = attributes.pop("ms", int(time.time() * 1000))
+        ms = attributes.pop("ms", STARTED + len(self.entries))
         sequence = len(self.entries) + 1
         record = Record(operation, self.node, sequence, ms, bucket, key, size, etag, attributes, self.epoch)
         raw, self.chain = encode(record, self.chain)

@@ -64,6 +64,14 @@ class Client:
 
     def __init__(self, app: Any, region: str = "us-east-1") -> None:
         self.app, self.region = app, region
+        self.keys = ACCESS_KEY, SECRET_KEY
+        self.remote = "127.0.0.1"
+
+    def of(self, access_key: str, secret: str) -> Client:
+        """The client of somebody else."""
+        other = Client(self.app, self.region)
+        other.keys = access_key, secret
+        return other
 
     def __call__(
         self,
@@ -83,7 +91,7 @@ class Client:
         sent = {name: value for name, value in {"Host": host, **length, **(headers or {})}.items() if value is not None}
         if signed:
             request = AWSRequest(method, url, dict(sent), body)
-            S3SigV4Auth(BotoCredentials(ACCESS_KEY, SECRET_KEY), "s3", self.region).add_auth(request)
+            S3SigV4Auth(BotoCredentials(*self.keys), "s3", self.region).add_auth(request)
             sent = dict(request.headers.items())
         return self.send(method, url, sent, body)
 
@@ -98,7 +106,7 @@ class Client:
             "SERVER_NAME": "127.0.0.1",
             "SERVER_PORT": "9000",
             "SERVER_PROTOCOL": "HTTP/1.1",
-            "REMOTE_ADDR": "127.0.0.1",
+            "REMOTE_ADDR": self.remote,
             "wsgi.url_scheme": "http",
             "wsgi.input": Input(body),
             "wsgi.errors": io.StringIO(),

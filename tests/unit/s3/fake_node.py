@@ -335,7 +335,7 @@ def places(keys: list[str], prefix: str, delimiter: str, after: str) -> Iterator
         end = key.find(delimiter, len(prefix)) if delimiter else -1
         return None if end < 0 else key[: end + len(delimiter)]
 
-    seen = after if after.startswith(prefix) and rolled(after) == after else None
+    seen = rolled(after) if after.startswith(prefix) else None
     for key in sorted(keys, key=str.encode):
         if not key.startswith(prefix) or key.encode() <= after.encode():
             continue

@@ -80,7 +80,9 @@ def test_a_creation_with_a_bad_document(client: Client) -> None:
     assert client("PUT", "/box", b"<Other/>").code == MalformedXML.__name__
     assert client("PUT", "/box", b"not xml").code == "MalformedXML"
     assert client("PUT", "/box", b"x", headers={"Content-Length": "99999999"}).code == "MaxMessageLengthExceeded"
-    assert client("PUT", "/box", headers={"x-amz-acl": "public-read"}).code == "NotImplemented"
+    assert client("PUT", "/box", headers={"x-amz-acl": "aws-exec-read"}).code == "NotImplemented"
+    enforced = {"x-amz-acl": "public-read", "x-amz-object-ownership": "BucketOwnerEnforced"}
+    assert client("PUT", "/box", headers=enforced).code == "InvalidBucketAclWithObjectOwnership"
     assert client("PUT", "/box", headers={"x-amz-object-ownership": "Nobody"}).code == "InvalidArgument"
     assert client("HEAD", "/box").status == 404
 

@@ -25,6 +25,7 @@ EMPTY = {
     "notification": "NotificationConfiguration",
     "accelerate": "AccelerateConfiguration",
 }
+BUILT = ("policy", "policyStatus", "cors", "ownershipControls", "publicAccessBlock")
 LISTS = ("analytics", "metrics", "inventory", "intelligent-tiering")
 
 
@@ -58,6 +59,7 @@ def test_a_missing_bucket_has_no_configuration(client: Client, subresource: str)
 
 UNBUILT = {*ABSENT, *EMPTY, *LISTS, "requestPayment"} - {
     *("policyStatus", "tagging", "lifecycle", "object-lock", "versioning"),
+    *BUILT,
 }
 
 
@@ -86,9 +88,10 @@ def test_the_acl_is_the_owners(client: Client, bucket: str, path: str) -> None:
     assert kind.get("{http://www.w3.org/2001/XMLSchema-instance}type") == "CanonicalUser"
     assert client("PUT", path, answer.body, query={"acl": ""}).status == 200
     assert client("PUT", path, query={"acl": ""}, headers={"x-amz-acl": "private"}).status == 200
-    public = client("PUT", path, query={"acl": ""}, headers={"x-amz-acl": "public-read"})
-    assert (public.status, public.code) == (501, "NotImplemented")
     other = answer.body.replace((owner or "").encode(), b"somebody")
-    assert client("PUT", path, other, query={"acl": ""}).code == "NotImplemented"
-    assert client("PUT", path, b"<AccessControlPolicy/>", query={"acl": ""}).code == "MalformedXML"
-    assert client("PUT", path, query={"acl": ""}).code == "MalformedXML"
+    assert client("PUT", path, other, query={"acl": ""}).code == "AccessDenied"
+    assert client("PUT", path, b"<AccessControlPolicy/>", query={"acl": ""}).code == "MalformedACLError"
+    assert client("PUT", path, b"<", query={"acl": ""}).code == "MalformedACLError"
+    assert client("PUT", path, query={"acl": ""}).code == "MissingSecurityHeader"
+    both = client("PUT", path, answer.body, query={"acl": ""}, headers={"x-amz-acl": "private"})
+    assert both.code == "UnexpectedContent"
