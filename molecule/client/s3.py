@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 WRITERS = 4
 #: bytes, most of them small; the largest take nginx's streaming path
-SIZES = (0, 1, *[1000] * 8, *[20_000] * 8, 300_000, 1_500_000)
+SIZES = (0, 1, *[1000] * 20, *[20_000] * 16, 300_000, 1_500_000)
 
 
 def connect(endpoint: str, attempts: int = 10):
@@ -141,7 +141,7 @@ class Load:
                 self.attempt("DELETE", written.pop(choose.randrange(len(written))))
             if count % 25 == 0:
                 self.attempt("LIST", f"writer-{number}/")
-            self.stop.wait(0.05)
+            self.stop.wait(0.2)
 
     def run(self) -> int:
         signal.signal(signal.SIGTERM, lambda *_: self.stop.set())
