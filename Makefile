@@ -3,7 +3,7 @@
 #   make run        two nodes behind http://127.0.0.1:20000; Ctrl-C stops all (NODES=3, PORT=8000, DATA=/srv/try)
 #   make test       all tests that need no virtual hosts (ARGS='-k listing' for some of them)
 #   make check      style, types, and the units' syntax and exposure
-#   make molecule   the roles on real hosts with systemd (root; see molecule/)
+#   make molecule   the roles on real hosts with systemd (root; see molecule/; SCENARIOS='default cluster' for some)
 #   make bench      measurements (ARGS names what, see tests/bench/)
 #   make clean      remove what the above made
 
@@ -13,6 +13,7 @@ PORT ?= 20000
 NODES ?= 2
 DATA ?= .local
 JOBS ?= 2
+SCENARIOS ?= default cluster upgrade failover lifecycle
 ARGS ?=
 
 BIN := .venv/bin
@@ -35,7 +36,7 @@ check: .venv/.check
 
 molecule: .venv/.ansible
 	molecule/prepare
-	$(BIN)/molecule test --all
+	for scenario in $(SCENARIOS); do $(BIN)/molecule test -s $$scenario || exit 1; done
 
 bench: .venv/.test
 	$(BIN)/python -m tests.bench $(ARGS)
