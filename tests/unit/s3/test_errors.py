@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from ironbucket import errors
 from ironbucket.s3.errors import STATUS, document, status
 
-CLASSES = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.S3Error)]
-CLASSES.remove(errors.S3Error)
+#: each S3 code has its class; a class below one of them refines it, and answers as it does
+CLASSES = [cls for cls in vars(errors).values() if isinstance(cls, type) and errors.S3Error in cls.__bases__]
 
 
 def test_every_s3_error_has_a_status() -> None:
